@@ -1,0 +1,3 @@
+//! Checks dinit service descriptions.
+
+fn main() {}

@@ -1,0 +1,3 @@
+//! Controls a dinit daemon.
+
+fn main() {}

@@ -1,0 +1,3 @@
+//! The dinit init system and service manager.
+
+fn main() {}

@@ -1,0 +1,1 @@
+//! The dinit service state machine: events in, effects out.

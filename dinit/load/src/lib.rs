@@ -1,0 +1,1 @@
+//! Turns service names into records: search order, includes, cycles, reload rules.

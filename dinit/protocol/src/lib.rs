@@ -1,0 +1,1 @@
+//! The dinit control protocol: packets to bytes and back, every version.

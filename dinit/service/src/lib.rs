@@ -1,0 +1,1 @@
+//! The dinit service description language.

@@ -1,0 +1,3 @@
+//! shutdown, halt, poweroff, reboot for dinit.
+
+fn main() {}

@@ -1,0 +1,1 @@
+//! Safe functions over Linux system calls; the only crate with unsafe code.

@@ -1,0 +1,1 @@
+//! The one file that the image builder writes and the initramfs init reads.

@@ -1,0 +1,3 @@
+//! Static PID 1 of the initramfs.
+
+fn main() {}

@@ -1,0 +1,1 @@
+//! Signed package archives: mirror, signatures, indices, downloads, cache.

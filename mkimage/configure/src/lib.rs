@@ -1,0 +1,1 @@
+//! Configures unpacked packages without root rights.

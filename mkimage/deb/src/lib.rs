@@ -1,0 +1,1 @@
+//! Debian formats: control stanzas, versions, relations, deb members, indices.

@@ -1,0 +1,3 @@
+//! Builds and boots Linux images from signed packages.
+
+fn main() {}

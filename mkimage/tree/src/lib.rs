@@ -1,0 +1,1 @@
+//! File trees as values: layers, merge rules, readers and writers.

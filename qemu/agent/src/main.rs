@@ -1,0 +1,3 @@
+//! Answers inside a guest under test.
+
+fn main() {}

@@ -1,0 +1,69 @@
+//! What concerns the whole machine: kernel messages on the console, the ctrl-alt-del key, rebooting, clocks.
+
+use crate::{Errno, last};
+use std::ffi::CString;
+
+/// Stops the kernel from writing its messages to the console.
+pub fn silence_kernel_messages() -> Result<(), Errno> {
+    const CONSOLE_OFF: i32 = 6;
+    // SAFETY: this action uses no buffer.
+    let status = unsafe { libc::klogctl(CONSOLE_OFF, std::ptr::null_mut(), 0) };
+    if status < 0 { Err(last()) } else { Ok(()) }
+}
+
+/// Makes ctrl-alt-del send `SIGINT` to process 1 instead of rebooting at once.
+pub fn catch_ctrl_alt_del() -> Result<(), Errno> {
+    Ok(nix::sys::reboot::set_cad_enabled(false)?)
+}
+
+/// The ways in which the kernel can be told to end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KernelEnd {
+    /// Halts; the machine stays on.
+    Halt,
+    /// Halts and switches the power off.
+    PowerOff,
+    /// Restarts the machine.
+    Restart,
+    /// Starts the kernel that was loaded for it.
+    Kexec,
+}
+
+/// Tells the kernel to end; comes back only if it refused.
+pub fn end_kernel(how: KernelEnd) -> Errno {
+    let command = match how {
+        KernelEnd::Halt => libc::LINUX_REBOOT_CMD_HALT,
+        KernelEnd::PowerOff => libc::LINUX_REBOOT_CMD_POWER_OFF,
+        KernelEnd::Restart => libc::LINUX_REBOOT_CMD_RESTART,
+        KernelEnd::Kexec => libc::LINUX_REBOOT_CMD_KEXEC,
+    };
+    // SAFETY: none of these commands takes a pointer.
+    if unsafe { libc::reboot(command) } == 0 { Errno(0) } else { last() }
+}
+
+/// Writes all cached changes of all file systems to their devices.
+pub fn sync() {
+    nix::unistd::sync();
+}
+
+/// Gives the time of the monotonic clock in nanoseconds; it never goes back.
+pub fn monotonic_nanoseconds() -> u64 {
+    clock(nix::time::ClockId::CLOCK_MONOTONIC).map_or(0, |(seconds, rest)| {
+        u64::try_from(seconds).unwrap_or(0).saturating_mul(1_000_000_000).saturating_add(rest)
+    })
+}
+
+/// Gives the time of day: seconds since 1970 and nanoseconds.
+pub fn time_of_day() -> (i64, u64) {
+    clock(nix::time::ClockId::CLOCK_REALTIME).unwrap_or((0, 0))
+}
+
+/// Sets an environment entry's bytes up as a C string; `EINVAL` if there is a NUL byte in it.
+pub fn c_string(bytes: &[u8]) -> Result<CString, Errno> {
+    CString::new(bytes).map_err(|_| Errno(libc::EINVAL))
+}
+
+fn clock(which: nix::time::ClockId) -> Option<(i64, u64)> {
+    let time = which.now().ok()?;
+    Some((time.tv_sec(), u64::try_from(time.tv_nsec()).unwrap_or(0)))
+}

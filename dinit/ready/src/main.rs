@@ -1,1 +1,137 @@
-fn main(){}
+//! `dinit-ready`: starts a daemon and tells dinit when it is ready.
+//!
+//! dinit learns of readiness from a pipe (`ready-notification = pipefd:N`); daemons show it in other ways.
+//! This program stands in front of the daemon's command:
+//!
+//! ```text
+//! dinit-ready notify N COMMAND...        the daemon sends READY=1 as sd_notify(3) describes
+//! dinit-ready socket N PATH COMMAND...   the daemon is ready once its socket accepts
+//! ```
+//!
+//! It becomes the daemon: the process that dinit supervises is the daemon itself. What watches for readiness
+//! is a process of its own that belongs to dinit, not to the daemon, which would not expect a child. It ends
+//! when the daemon is ready or gone; in the latter case the pipe closes unwritten and the start has failed.
+
+mod watch;
+
+use std::ffi::{OsStr, OsString};
+use std::io::Write;
+use std::os::fd::OwnedFd;
+use std::os::linux::net::SocketAddrExt;
+use std::os::unix::net::{SocketAddr, UnixDatagram};
+use std::os::unix::process::CommandExt;
+use std::process::{Command, ExitCode, Stdio};
+
+use dinit_sys::descriptor;
+
+/// The watcher's own first word; what follows is the daemon's pid and what to watch.
+const WATCH: &str = "--watch";
+/// The word of the process in between, whose end leaves the watcher to dinit.
+const DETACH: &str = "--detach";
+
+const USAGE: &str = "usage: dinit-ready notify FD COMMAND [ARGUMENT...]
+       dinit-ready socket FD PATH COMMAND [ARGUMENT...]
+
+Runs COMMAND and writes to the descriptor FD, which dinit gave it
+(ready-notification = pipefd:FD), once COMMAND is ready:
+  notify  when it says READY=1 to the socket in NOTIFY_SOCKET (sd_notify(3))
+  socket  when the Unix socket PATH accepts a connection
+";
+
+fn main() -> ExitCode {
+    let arguments: Vec<OsString> = std::env::args_os().skip(1).collect();
+    let words: Vec<&OsStr> = arguments.iter().map(OsString::as_os_str).collect();
+    let outcome = match words.first().and_then(|word| word.to_str()) {
+        Some(WATCH) => watch::run(&words[1..]),
+        Some(DETACH) => {
+            own_command(WATCH).and_then(|mut it| it.args(&words[1..]).spawn().map(drop).map_err(text))
+        }
+        Some("notify") if words.len() >= 3 => notify(words[1], &words[2..]),
+        Some("socket") if words.len() >= 4 => socket(words[1], words[2], &words[3..]),
+        Some("--help") if words.len() == 1 => {
+            return if write!(std::io::stdout(), "{USAGE}").is_ok() {
+                ExitCode::SUCCESS
+            } else {
+                ExitCode::FAILURE
+            };
+        }
+        _ => Err(format!("wrong arguments\n{USAGE}")),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(message) => {
+            // Standard error is all there is to complain to.
+            let _ = writeln!(std::io::stderr(), "dinit-ready: {}", message.trim_end());
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn notify(number: &OsStr, command: &[&OsStr]) -> Result<(), String> {
+    let pipe = take(number)?;
+    // A random abstract name: nothing to clean up, and no other process can hold it in advance.
+    let name = format!("dinit-ready/{}", random()?);
+    let address = SocketAddr::from_abstract_name(&name).map_err(text)?;
+    let socket =
+        UnixDatagram::bind_addr(&address).map_err(|e| format!("cannot make a notification socket: {e}"))?;
+    start_watcher(pipe, Stdio::from(OwnedFd::from(socket)), &[OsStr::new("notify")])?;
+    become_daemon(command, Some(format!("@{name}")))
+}
+
+fn socket(number: &OsStr, path: &OsStr, command: &[&OsStr]) -> Result<(), String> {
+    let pipe = take(number)?;
+    start_watcher(pipe, Stdio::null(), &[OsStr::new("socket"), path])?;
+    become_daemon(command, None)
+}
+
+/// Takes over the descriptor that dinit passed.
+fn take(number: &OsStr) -> Result<OwnedFd, String> {
+    let shown = number.to_string_lossy();
+    let number = shown.parse().map_err(|_| format!("`{shown}` is not a descriptor number"))?;
+    descriptor::take_inherited(number).map_err(|e| {
+        format!(
+            "descriptor {number} is not open ({e}); the service needs ready-notification = pipefd:{number}"
+        )
+    })
+}
+
+/// Starts the watcher with the socket as its standard input and the pipe as its standard output. The daemon
+/// keeps neither.
+fn start_watcher(pipe: OwnedFd, input: Stdio, what: &[&OsStr]) -> Result<(), String> {
+    let mut command = own_command(DETACH)?;
+    command.arg(std::process::id().to_string()).args(what).stdin(input).stdout(Stdio::from(pipe));
+    let status = command.status().map_err(|e| format!("cannot start the watcher: {e}"))?;
+    if status.success() { Ok(()) } else { Err(format!("cannot start the watcher ({status})")) }
+}
+
+fn own_command(word: &str) -> Result<Command, String> {
+    let own = std::env::current_exe().map_err(|e| format!("cannot find out where this program is: {e}"))?;
+    let mut command = Command::new(own);
+    command.arg(word);
+    Ok(command)
+}
+
+fn become_daemon(command: &[&OsStr], notify_socket: Option<String>) -> Result<(), String> {
+    let (program, arguments) = command.split_first().ok_or("no command given")?;
+    let mut command = Command::new(program);
+    command.args(arguments).env_remove("NOTIFY_SOCKET");
+    if let Some(socket) = notify_socket {
+        command.env("NOTIFY_SOCKET", socket);
+    }
+    let error = command.exec();
+    Err(format!("cannot execute `{}`: {error}", program.to_string_lossy()))
+}
+
+/// 128 random bits, written out.
+fn random() -> Result<String, String> {
+    let mut bytes = [0; 16];
+    let mut source =
+        std::fs::File::open("/dev/urandom").map_err(|e| format!("cannot open /dev/urandom: {e}"))?;
+    std::io::Read::read_exact(&mut source, &mut bytes)
+        .map_err(|e| format!("cannot read /dev/urandom: {e}"))?;
+    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
+}
+
+fn text(error: std::io::Error) -> String {
+    error.to_string()
+}

@@ -6,6 +6,7 @@
 
 pub mod descriptor;
 pub mod launch;
+pub mod pidfd;
 pub mod process;
 mod raw;
 pub mod seccomp;

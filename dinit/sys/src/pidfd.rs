@@ -9,7 +9,7 @@ use crate::{Errno, process::Pid, raw};
 /// # Errors
 /// `ESRCH` if there is no such process, `ENOSYS` before Linux 5.3.
 pub fn open(pid: Pid) -> Result<OwnedFd, Errno> {
-    let pid = usize::try_from(pid.0).map_err(|_| Errno(libc::ESRCH))?;
+    let pid = usize::try_from(pid).map_err(|_| Errno(libc::ESRCH))?;
     // SAFETY: the call takes two numbers and touches no memory of ours.
     let descriptor = unsafe { raw::call(libc::SYS_pidfd_open, [pid, 0, 0, 0, 0, 0]) }?;
     let descriptor = RawFd::try_from(descriptor).map_err(|_| Errno(libc::EBADF))?;

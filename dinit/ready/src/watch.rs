@@ -1,0 +1,107 @@
+//! The watcher: waits until the daemon is ready or gone.
+//!
+//! Standard input is the notification socket, if there is one; standard output is dinit's readiness pipe.
+
+use std::ffi::OsStr;
+use std::io::{IoSliceMut, Write};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+use std::os::unix::net::{UnixDatagram, UnixStream};
+use std::path::Path;
+
+use dinit_sys::pidfd;
+use nix::cmsg_space;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
+use nix::sys::socket::{ControlMessageOwned, MsgFlags, UnixCredentials, recvmsg, setsockopt, sockopt};
+
+/// How long a socket that exists and refuses is left alone, in milliseconds: between bind(2) and listen(2)
+/// nothing announces that the socket has begun to accept.
+const RETRY: u8 = 20;
+
+/// Watches as the words say: the daemon's pid, then `notify`, or `socket` and a path.
+pub(crate) fn run(words: &[&OsStr]) -> Result<(), String> {
+    let [pid, what @ ..] = words else { return Err("the watcher needs a pid".to_owned()) };
+    let pid = pid.to_str().and_then(|pid| pid.parse().ok()).ok_or("the watcher needs a pid")?;
+    // A daemon that is gone already has not become ready.
+    let Ok(daemon) = pidfd::open(pid) else { return Ok(()) };
+    let ready = match what {
+        [word] if *word == "notify" => notified(daemon.as_fd(), pid)?,
+        [word, path] if *word == "socket" => accepting(daemon.as_fd(), Path::new(path))?,
+        _ => return Err("the watcher does not know what to watch".to_owned()),
+    };
+    if ready {
+        // dinit may have given up by now; then nobody reads.
+        let _ = std::io::stdout().write_all(b"\n");
+        let _ = std::io::stdout().flush();
+    }
+    Ok(())
+}
+
+/// Waits for READY=1 from the daemon, from root, or from the user that the daemon was started as.
+fn notified(daemon: BorrowedFd<'_>, pid: i32) -> Result<bool, String> {
+    let input = std::io::stdin();
+    setsockopt(&input.as_fd(), sockopt::PassCred, &true)
+        .map_err(|e| format!("cannot ask for credentials: {e}"))?;
+    let own = nix::unistd::getuid().as_raw();
+    loop {
+        if wait(&[daemon, input.as_fd()], PollTimeout::NONE)? == Some(0) {
+            return Ok(false);
+        }
+        let mut buffer = [0; 4096];
+        let mut space = cmsg_space!(UnixCredentials);
+        let mut slices = [IoSliceMut::new(&mut buffer)];
+        let flags = MsgFlags::MSG_DONTWAIT;
+        let (length, trusted) = match recvmsg::<()>(input.as_raw_fd(), &mut slices, Some(&mut space), flags) {
+            Ok(message) => {
+                let sender = message.cmsgs().into_iter().flatten().find_map(|control| match control {
+                    ControlMessageOwned::ScmCredentials(sender) => Some(sender),
+                    _ => None,
+                });
+                let is_trusted = |s: UnixCredentials| s.pid() == pid || s.uid() == 0 || s.uid() == own;
+                (message.bytes, sender.is_some_and(is_trusted))
+            }
+            Err(nix::errno::Errno::EAGAIN | nix::errno::Errno::EINTR) => continue,
+            Err(error) => return Err(format!("cannot read the notification socket: {error}")),
+        };
+        let text = buffer.get(..length).unwrap_or_default();
+        if trusted && text.split(|byte| *byte == b'\n').any(|line| line == b"READY=1") {
+            return Ok(true);
+        }
+    }
+}
+
+/// Waits until a connection to `path` is accepted, by a datagram or a stream socket.
+fn accepting(daemon: BorrowedFd<'_>, path: &Path) -> Result<bool, String> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let changes = Inotify::init(InitFlags::IN_CLOEXEC | InitFlags::IN_NONBLOCK)
+        .map_err(|e| format!("cannot watch for `{}`: {e}", path.display()))?;
+    let flags = AddWatchFlags::IN_CREATE | AddWatchFlags::IN_MOVED_TO | AddWatchFlags::IN_ATTRIB;
+    changes.add_watch(folder, flags).map_err(|e| format!("cannot watch `{}`: {e}", folder.display()))?;
+    loop {
+        if connects(path) {
+            return Ok(true);
+        }
+        let patience = if path.exists() { PollTimeout::from(RETRY) } else { PollTimeout::NONE };
+        if wait(&[daemon, changes.as_fd()], patience)? == Some(0) {
+            return Ok(false);
+        }
+        // What has changed does not matter, only that the events are taken off the queue.
+        while changes.read_events().is_ok() {}
+    }
+}
+
+fn connects(path: &Path) -> bool {
+    let datagram = UnixDatagram::unbound().and_then(|socket| socket.connect(path));
+    datagram.is_ok() || UnixStream::connect(path).is_ok()
+}
+
+/// Waits until one of the descriptors has something, and says which; none at a time-out or a signal.
+fn wait(descriptors: &[BorrowedFd<'_>], timeout: PollTimeout) -> Result<Option<usize>, String> {
+    let mut entries: Vec<PollFd<'_>> =
+        descriptors.iter().map(|descriptor| PollFd::new(*descriptor, PollFlags::POLLIN)).collect();
+    match poll(&mut entries, timeout) {
+        Ok(_) | Err(nix::errno::Errno::EINTR) => {}
+        Err(error) => return Err(format!("cannot wait: {error}")),
+    }
+    Ok(entries.iter().position(|entry| entry.revents().is_some_and(|events| !events.is_empty())))
+}

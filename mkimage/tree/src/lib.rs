@@ -1,1 +1,29 @@
 //! File trees as values: layers, merge rules, readers and writers.
+//!
+//! Everything that adds files to an image is a [`Layer`]: an ordered list of paths and entries, read from an
+//! archive, from a directory, or from what a configuring run left behind. Layers are merged into a [`Tree`],
+//! in which owners, modes and devices are plain data, so no privileges are needed. Contents stay where they
+//! are, as spans of opened files, until a writer copies them into an image.
+//!
+//! The way through, in reading order: [`TreePath`], [`Entry`], [`Layer`], [`Tree::merge`]; then one module a
+//! format. Deliberately absent: packages, services, Debian's rules (the caller brings them as a
+//! [`MergePolicy`]), and clocks (all times are arguments).
+
+mod content;
+mod digest;
+mod entry;
+mod error;
+mod layer;
+mod merge;
+mod path;
+mod policy;
+mod tree;
+
+pub use content::{Blob, Content};
+pub use digest::{ContentDigest, Digest};
+pub use entry::{Entry, Kind, Provenance, Xattrs};
+pub use error::{Error, ResolveError};
+pub use layer::{Layer, Weight};
+pub use path::{NAME_LIMIT, PATH_LIMIT, PathError, TreePath};
+pub use policy::{Conflict, MergePolicy, Reason};
+pub use tree::{Complete, Configured, State, Tree, Unpacked};

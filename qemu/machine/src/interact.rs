@@ -1,0 +1,156 @@
+//! A person at the console: raw terminal, bytes both ways, and an escape key.
+//!
+//! The pump is ours, not QEMU's, so that the end of the guest is seen and the terminal restored on every way out.
+
+use std::fs::File;
+use std::io::{self, IsTerminal, Read, Write};
+use std::os::fd::AsFd;
+use std::os::unix::net::UnixStream;
+
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::termios::{SetArg, Termios, cfmakeraw, tcgetattr, tcsetattr};
+
+use crate::machine::{Interaction, type_in};
+use crate::process::{Process, Shared};
+
+/// The byte that leaves an interactive session: Control and `]`, as in telnet.
+pub const ESCAPE_KEY: u8 = 0x1d;
+
+/// How to say [`ESCAPE_KEY`] to a person.
+pub const ESCAPE_KEY_NAME: &str = "Ctrl-]";
+
+/// A terminal in raw mode, restored when dropped.
+struct Raw<'a> {
+    terminal: &'a File,
+    before: Termios,
+}
+
+impl<'a> Raw<'a> {
+    fn enter(terminal: &'a File) -> io::Result<Raw<'a>> {
+        let before = tcgetattr(terminal)?;
+        let mut raw = before.clone();
+        cfmakeraw(&mut raw);
+        tcsetattr(terminal, SetArg::TCSADRAIN, &raw)?;
+        Ok(Raw { terminal, before })
+    }
+}
+
+impl Drop for Raw<'_> {
+    fn drop(&mut self) {
+        // A terminal that is gone needs no restoring.
+        let _ = tcsetattr(self.terminal, SetArg::TCSADRAIN, &self.before);
+    }
+}
+
+pub(crate) fn run(
+    process: &mut Process,
+    shared: &Shared,
+    keyboard: &File,
+    screen: &mut impl Write,
+) -> io::Result<Interaction> {
+    let _raw = if keyboard.is_terminal() { Some(Raw::enter(keyboard)?) } else { None };
+    let mut shown = 0;
+    let mut listening = true;
+    loop {
+        drain(&process.wake);
+        shown = show(shared, shown, screen)?;
+        if let Some(exit) = shared.lock().exit.clone() {
+            show(shared, shown, screen)?;
+            return Ok(Interaction::Ended(exit));
+        }
+        if wait(process, keyboard, listening)? {
+            match take_keys(&mut &*keyboard)? {
+                Keys::None => listening = false,
+                Keys::Typed(keys) => {
+                    // A guest that does not read, or is gone, loses what is typed; its end is seen above.
+                    let _ = type_in(&mut process.input, &keys);
+                }
+                Keys::Escape(keys) => {
+                    let _ = type_in(&mut process.input, &keys);
+                    return Ok(Interaction::Escaped);
+                }
+            }
+        }
+    }
+}
+
+/// What one reading of the keyboard gave.
+#[derive(Debug, PartialEq, Eq)]
+enum Keys {
+    /// The input has ended.
+    None,
+    Typed(Vec<u8>),
+    /// The escape key, behind these.
+    Escape(Vec<u8>),
+}
+
+fn take_keys(keyboard: &mut impl Read) -> io::Result<Keys> {
+    let mut buffer = [0; 1024];
+    let count = match keyboard.read(&mut buffer) {
+        Ok(0) => return Ok(Keys::None),
+        Ok(count) => count,
+        Err(error) if error.kind() == io::ErrorKind::Interrupted => return Ok(Keys::Typed(Vec::new())),
+        // What a terminal says that has been hung up.
+        Err(error) if error.raw_os_error() == Some(Errno::EIO as i32) => return Ok(Keys::None),
+        Err(error) => return Err(error),
+    };
+    let keys = &buffer[..count];
+    Ok(match keys.iter().position(|&key| key == ESCAPE_KEY) {
+        Some(at) => Keys::Escape(keys[..at].to_vec()),
+        None => Keys::Typed(keys.to_vec()),
+    })
+}
+
+/// Shows what was printed from a position on, and gives the new position.
+fn show(shared: &Shared, position: u64, screen: &mut impl Write) -> io::Result<u64> {
+    let (text, end) = {
+        let state = shared.lock();
+        (state.transcript.from(position).to_vec(), state.transcript.end())
+    };
+    if !text.is_empty() {
+        screen.write_all(&text)?;
+        screen.flush()?;
+    }
+    Ok(end)
+}
+
+/// Waits for the console or the keyboard; says whether there is something to read from the latter.
+fn wait(process: &Process, keyboard: &File, listening: bool) -> io::Result<bool> {
+    let wake = PollFd::new(process.wake.as_fd(), PollFlags::POLLIN);
+    let mut waiting = vec![wake];
+    if listening {
+        waiting.push(PollFd::new(keyboard.as_fd(), PollFlags::POLLIN));
+    }
+    // The end of the output comes a moment before the end is recorded, so do not spin on it.
+    match poll(&mut waiting, PollTimeout::NONE) {
+        Ok(_) | Err(Errno::EINTR) => {}
+        Err(error) => return Err(error.into()),
+    }
+    let ended = waiting[0].revents().is_some_and(|events| events.contains(PollFlags::POLLHUP));
+    let typed = waiting.get(1).and_then(PollFd::revents).is_some_and(|events| !events.is_empty());
+    if ended && !typed {
+        std::thread::yield_now();
+    }
+    Ok(typed)
+}
+
+/// Takes the wake-up bytes, however many.
+pub(crate) fn drain(mut wake: &UnixStream) {
+    let mut buffer = [0; 256];
+    // Nothing there, the end, or an error: all mean that there is nothing to drain.
+    while matches!(wake.read(&mut buffer), Ok(count) if count > 0) {}
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_before_the_escape_key_still_reach_the_guest() {
+        let keys = |bytes: &[u8]| take_keys(&mut io::Cursor::new(bytes.to_vec())).expect("readable");
+        assert_eq!(keys(b"ls\r"), Keys::Typed(b"ls\r".to_vec()));
+        assert_eq!(keys(b"ls\x1dmore"), Keys::Escape(b"ls".to_vec()));
+        assert_eq!(keys(b""), Keys::None);
+    }
+}

@@ -1,0 +1,129 @@
+//! Whether KVM can be trusted here: tried once with the kernel in question, then remembered.
+//!
+//! `/dev/kvm` may be there and yet hang an ordinary kernel, so its presence proves nothing. The probe boots the
+//! kernel with no root: a machine that works reaches the kernel's complaint about that within seconds.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write};
+use std::path::Path;
+use std::time::Duration;
+
+use crate::config::{Accelerator, Config};
+use crate::error::{Error, Failure};
+use crate::machine::Machine;
+use crate::program::{Program, Version};
+
+const DEVICE: &str = "/dev/kvm";
+
+/// How long a kernel may take to come to the end of its own start under KVM, which is a second where it works.
+const PROBE_LIMIT: Duration = Duration::from_secs(10);
+
+/// What the kernel prints when it has started fully and finds no root.
+const KERNEL_STARTED: &str = "Unable to mount root fs";
+
+/// An accelerator, and why it was chosen.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Choice {
+    /// The accelerator.
+    pub accelerator: Accelerator,
+    /// Why, as a clause: `KVM does not start this kernel`.
+    pub reason: String,
+}
+
+/// Chooses KVM where it works with this kernel, else TCG.
+///
+/// The verdict of a probe is kept in the file `verdicts`, one line for each host kernel, QEMU version and
+/// `kernel_digest`, so that it takes time once; a file that cannot be read or written only costs that time again.
+///
+/// # Errors
+/// QEMU cannot be run at all.
+pub fn choose_accelerator(
+    program: &Program,
+    version: Version,
+    kernel: &Path,
+    kernel_digest: &str,
+    verdicts: &Path,
+) -> Result<Choice, Error> {
+    let tcg = |reason: String| Ok(Choice { accelerator: Accelerator::Tcg, reason });
+    if let Err(error) = OpenOptions::new().read(true).write(true).open(DEVICE) {
+        return tcg(match error.kind() {
+            io::ErrorKind::NotFound => format!("there is no `{DEVICE}`"),
+            io::ErrorKind::PermissionDenied => format!("this user may not use `{DEVICE}`"),
+            _ => format!("`{DEVICE}` cannot be opened: {error}"),
+        });
+    }
+    let key = verdict_key(version, kernel_digest);
+    let known = fs::read_to_string(verdicts).unwrap_or_default();
+    let works = match remembered(&known, &key) {
+        Some(works) => works,
+        None => {
+            let works = probe(program, version, kernel)?;
+            // Not being able to remember is no reason to fail.
+            let _ = remember(verdicts, &key, works);
+            works
+        }
+    };
+    if works {
+        return Ok(Choice { accelerator: Accelerator::Kvm, reason: "KVM starts this kernel".to_owned() });
+    }
+    tcg(format!("`{DEVICE}` is there, but does not start this kernel"))
+}
+
+fn verdict_key(version: Version, kernel_digest: &str) -> String {
+    let host = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
+    format!("{} qemu-{version} {kernel_digest}", host.trim())
+}
+
+/// Looks a verdict up; the last one for a key counts.
+fn remembered(known: &str, key: &str) -> Option<bool> {
+    known.lines().rev().find_map(|line| match line.strip_prefix(key)? {
+        " works" => Some(true),
+        " fails" => Some(false),
+        _ => None,
+    })
+}
+
+fn remember(verdicts: &Path, key: &str, works: bool) -> io::Result<()> {
+    if let Some(folder) = verdicts.parent() {
+        fs::create_dir_all(folder)?;
+    }
+    let mut file: File = OpenOptions::new().create(true).append(true).open(verdicts)?;
+    writeln!(file, "{key} {}", if works { "works" } else { "fails" })
+}
+
+/// Boots the kernel under KVM without anything else.
+fn probe(program: &Program, version: Version, kernel: &Path) -> Result<bool, Error> {
+    let mut config = Config::new(program.clone(), version, Accelerator::Kvm, kernel.to_owned());
+    config.command_line = "panic=-1".to_owned();
+    config.processors = 1;
+    config.failures = Vec::new();
+    config.silence = None;
+    let seen = Machine::start(&config).and_then(|mut machine| machine.expect(KERNEL_STARTED, PROBE_LIMIT));
+    match seen {
+        Ok(_) => Ok(true),
+        Err(error) => match *error.failure {
+            Failure::NotSeen { .. } | Failure::Ended { .. } | Failure::Silent { .. } => Ok(false),
+            _ => Err(error),
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_verdict_is_remembered_for_its_key_alone_and_the_last_one_counts() {
+        let folder = tempfile::tempdir().expect("temporary folder");
+        let file = folder.path().join("cache/verdicts");
+        remember(&file, "6.1 qemu-10.0 abc", false).expect("writable");
+        remember(&file, "6.1 qemu-10.0 abcd", true).expect("writable");
+        remember(&file, "6.1 qemu-10.0 x", false).expect("writable");
+        remember(&file, "6.1 qemu-10.0 x", true).expect("writable");
+        let known = fs::read_to_string(&file).expect("readable");
+        assert_eq!(remembered(&known, "6.1 qemu-10.0 abc"), Some(false));
+        assert_eq!(remembered(&known, "6.1 qemu-10.0 abcd"), Some(true));
+        assert_eq!(remembered(&known, "6.1 qemu-10.0 x"), Some(true));
+        assert_eq!(remembered(&known, "6.1 qemu-10.0 ab"), None);
+    }
+}

@@ -1,0 +1,122 @@
+//! A connection against a daemon that has learned its answers by heart.
+
+use std::thread;
+
+use dinit_protocol::{CommandFlags, Detail, ExitInfo, ServiceEvent, StopReason, encode_service_event};
+
+use super::*;
+
+/// Lets a daemon answer each chunk it reads with the next of `answers`, whole or byte by byte, then close.
+fn daemon(answers: Vec<Vec<u8>>) -> (UnixStream, thread::JoinHandle<Vec<u8>>) {
+    let (client, mut server) = UnixStream::pair().unwrap();
+    let thread = thread::spawn(move || {
+        let mut received = Vec::new();
+        for answer in answers {
+            let mut chunk = [0; 64];
+            let count = server.read(&mut chunk).unwrap();
+            received.extend_from_slice(&chunk[..count]);
+            for byte in answer {
+                server.write_all(&[byte]).unwrap();
+            }
+        }
+        received
+    });
+    (client, thread)
+}
+
+fn encoded(replies: &[Reply]) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    for reply in replies {
+        reply.encode(&mut bytes);
+    }
+    bytes
+}
+
+fn version(minimum: u16, current: u16) -> Vec<u8> {
+    encoded(&[Reply::Version { minimum: Version(minimum), current: Version(current) }])
+}
+
+fn started() -> Status {
+    Status {
+        state: ServiceState::Started,
+        target: TargetState::Started,
+        waiting_for_console: false,
+        has_console: false,
+        skipped: false,
+        activated: true,
+        reason: StopReason::Normal,
+        detail: Detail::Ended(ExitInfo::default()),
+        modified: None,
+    }
+}
+
+#[test]
+fn events_that_come_before_an_answer_are_kept_for_whoever_waits_for_them() {
+    let mut answer = Vec::new();
+    encode_service_event(Handle(1), ServiceEvent::Started, &started(), &mut answer);
+    Reply::AlreadyThere.encode(&mut answer);
+    encode_service_event(Handle(1), ServiceEvent::Stopped, &started(), &mut answer);
+    let (stream, daemon) = daemon(vec![version(1, 7), answer]);
+    let mut connection = Connection::over(stream).unwrap();
+    let start = Request::Start { service: Handle(1), flags: CommandFlags::NONE };
+    assert_eq!(connection.request(&start).unwrap(), Reply::AlreadyThere);
+    let kinds: Vec<_> = (0..4)
+        .map(|_| match connection.event(None).unwrap() {
+            Some(Info::ServiceEvent5 { event, .. }) => (5, event),
+            Some(Info::ServiceEvent { event, .. }) => (1, event),
+            other => panic!("{other:?}"),
+        })
+        .collect();
+    let (started, stopped) = (ServiceEvent::Started, ServiceEvent::Stopped);
+    assert_eq!(kinds, [(5, started), (1, started), (5, stopped), (1, stopped)]);
+    assert!(matches!(connection.event(None), Err(ClientError::Closed)));
+    assert_eq!(daemon.join().unwrap(), [0, 3, 0, 1, 0, 0, 0]);
+}
+
+#[test]
+fn a_list_is_read_to_its_end_in_the_layout_of_the_daemons_version() {
+    for (current, layout, code) in [(4, ListLayout::V1, 8), (5, ListLayout::V5, 25)] {
+        let info = Reply::ServiceInfo { layout, status: started(), name: b"boot".to_vec() };
+        let (stream, daemon) =
+            daemon(vec![version(1, current), encoded(&[info.clone(), info, Reply::ListDone])]);
+        let mut connection = Connection::over(stream).unwrap();
+        let names: Vec<_> = connection.list().unwrap().into_iter().map(|service| service.name).collect();
+        assert_eq!(names, [b"boot", b"boot"]);
+        assert_eq!(daemon.join().unwrap(), [0, code]);
+    }
+}
+
+#[test]
+fn a_daemon_that_cannot_be_talked_to_is_told_from_one_that_can() {
+    let try_with = |minimum, current| {
+        let (stream, _daemon) = daemon(vec![version(minimum, current)]);
+        Connection::with_versions(stream, Version(1), Version(5)).map(|connection| connection.version())
+    };
+    assert_eq!(try_with(1, 7).unwrap(), Version(5));
+    assert!(matches!(try_with(6, 9), Err(ClientError::ClientTooOld { minimum: Version(6) })));
+    assert!(matches!(try_with(0, 0), Err(ClientError::DaemonTooOld { current: Version(0) })));
+    let (stream, _daemon) = daemon(vec![encoded(&[Reply::BadRequest])]);
+    assert!(matches!(Connection::over(stream), Err(ClientError::Unexpected(Reply::BadRequest))));
+    let (stream, _daemon) = daemon(vec![vec![]]);
+    assert!(matches!(Connection::over(stream), Err(ClientError::Closed)));
+}
+
+#[test]
+fn a_daemon_that_says_nothing_is_given_up_after_the_time_set_for_it() {
+    let (stream, _daemon) = daemon(vec![version(1, 7)]);
+    let (_silent, other) = UnixStream::pair().unwrap();
+    let mut connection = Connection::over(stream).unwrap();
+    connection.stream = other;
+    connection.set_patience(Some(Duration::from_millis(1)));
+    assert!(matches!(connection.request(&Request::QueryLoader), Err(ClientError::TimedOut)));
+    assert!(matches!(connection.event(Some(Instant::now())), Ok(None)));
+}
+
+#[test]
+fn a_socket_that_is_not_there_is_named() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("none");
+    let error = Connection::open(&path).unwrap_err();
+    assert_eq!(error.to_string(), format!("cannot connect to `{}`", path.display()));
+    assert!(matches!(error, ClientError::Connect { cause, .. } if cause.kind() == io::ErrorKind::NotFound));
+}

@@ -9,7 +9,7 @@ use crate::digest::Sha256;
 use crate::version;
 
 /// The fields that are kept; the order is that of [`Record`].
-const KEPT: [&str; 14] = [
+const KEPT: [&str; 15] = [
     "Package",
     "Version",
     "Architecture",
@@ -24,6 +24,7 @@ const KEPT: [&str; 14] = [
     "Size",
     "SHA256",
     "Installed-Size",
+    "Priority",
 ];
 
 const NAME: usize = 0;
@@ -40,6 +41,10 @@ const FILENAME: usize = 10;
 const SIZE: usize = 11;
 const SHA256: usize = 12;
 const INSTALLED_SIZE: usize = 13;
+const PRIORITY: usize = 14;
+
+/// The priorities (Debian policy, section 2.5), the most important first.
+const PRIORITIES: [&str; 5] = ["required", "important", "standard", "optional", "extra"];
 
 /// Where a value stands in the text; empty if the field is absent.
 #[derive(Clone, Copy, Debug, Default)]
@@ -134,6 +139,16 @@ impl PackageIndex {
         self.provides[first..first + count].iter().map(|&(_, number)| Package { index: self, number })
     }
 
+    /// Gives the package at a place of [`PackageIndex::packages`].
+    ///
+    /// # Panics
+    ///
+    /// Panics if there is no such place.
+    pub fn at(&self, number: u32) -> Package<'_> {
+        assert!((number as usize) < self.records.len(), "no package has the number {number}");
+        Package { index: self, number }
+    }
+
     fn value(&self, span: Span) -> &str {
         &self.text[span.start as usize..span.end as usize]
     }
@@ -208,6 +223,12 @@ impl<'a> Package<'a> {
     /// Gives the size once installed, in bytes, as the package claims it; 0 if it does not.
     pub fn installed_size(&self) -> u64 {
         self.field(INSTALLED_SIZE).parse::<u64>().unwrap_or_default().saturating_mul(1024)
+    }
+
+    /// Gives the place of the package's priority among all priorities: 0 for `required`, growing from there.
+    pub fn priority_rank(&self) -> usize {
+        let priority = self.field(PRIORITY);
+        PRIORITIES.iter().position(|name| *name == priority).unwrap_or(PRIORITIES.len())
     }
 
     /// Gives the place of the package in [`PackageIndex::packages`].

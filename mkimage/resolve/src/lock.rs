@@ -229,7 +229,9 @@ impl<'a> Reader<'a> {
     fn because(&mut self, stanza: &Stanza<'a>, text: &str) -> Option<Because> {
         let because = Because::parse(text);
         if because.is_none() {
-            let message = format!("`{text}` is not `essential`, `requested as NAME` or `needed by NAME`");
+            let message = format!(
+                "`{text}` is none of `requested`, `requested as NAME`, `essential` and `needed by NAME`"
+            );
             self.bad_value(stanza.field("Because")?, message);
         }
         because

@@ -117,9 +117,10 @@ impl Forbidden {
     pub fn systemd() -> Self {
         Self {
             name: "systemd".to_owned(),
-            help: "name `systemd-standalone-sysusers` and `systemd-standalone-tmpfiles` among the packages: they \
-                   meet what most packages need of `systemd`"
-                .to_owned(),
+            help:
+                "leave out the package that the chain begins with; where only parts of `systemd` are needed, \
+                   `systemd-standalone-sysusers` and `systemd-standalone-tmpfiles` are taken instead"
+                    .to_owned(),
         }
     }
 }

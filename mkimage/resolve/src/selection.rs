@@ -34,8 +34,10 @@ pub struct Chosen {
 /// Who asked for a package.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Because {
-    /// The request names it, perhaps by a virtual name or that of a package that stands for it.
-    Requested(String),
+    /// The request names it.
+    Requested,
+    /// The request names something that it provides or stands for.
+    RequestedAs(String),
     /// It is marked `Essential: yes`.
     Essential,
     /// The named package depends on it; of several, the one nearest to what was asked for.
@@ -73,7 +75,8 @@ impl Chosen {
 impl fmt::Display for Because {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Requested(name) => write!(f, "requested as {name}"),
+            Self::Requested => f.write_str("requested"),
+            Self::RequestedAs(name) => write!(f, "requested as {name}"),
             Self::Essential => f.write_str("essential"),
             Self::NeededBy(name) => write!(f, "needed by {name}"),
         }
@@ -84,11 +87,13 @@ impl Because {
     /// Reads what [`fmt::Display`] writes.
     pub(crate) fn parse(text: &str) -> Option<Self> {
         let name = |name: &str| (!name.is_empty() && !name.contains(' ')).then(|| name.to_owned());
-        if text == "essential" {
-            return Some(Self::Essential);
+        match text {
+            "requested" => return Some(Self::Requested),
+            "essential" => return Some(Self::Essential),
+            _ => {}
         }
         match text.strip_prefix("requested as ") {
-            Some(rest) => name(rest).map(Self::Requested),
+            Some(rest) => name(rest).map(Self::RequestedAs),
             None => name(text.strip_prefix("needed by ")?).map(Self::NeededBy),
         }
     }

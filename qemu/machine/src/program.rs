@@ -121,7 +121,12 @@ mod tests {
 
     #[test]
     fn a_program_that_is_not_qemu_is_named_with_its_answer() {
-        let error = Program::installed("/bin/echo").version().expect_err("not QEMU");
-        assert_eq!(error.to_string(), "`/bin/echo` is not QEMU: to `--version` it answers `--version`");
+        let program = Program {
+            executable: "sh".into(),
+            leading_arguments: vec!["-c".into(), "echo something else".into()],
+            data_folders: Vec::new(),
+        };
+        let error = program.version().expect_err("not QEMU");
+        assert_eq!(error.to_string(), "`sh` is not QEMU: to `--version` it answers `something else`");
     }
 }

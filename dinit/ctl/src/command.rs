@@ -1,0 +1,63 @@
+//! The commands: one file for each, or for several that differ in a word.
+
+mod change;
+mod dependency;
+mod environment;
+mod list;
+mod load;
+mod log;
+mod pin;
+mod shutdown;
+mod signal;
+mod status;
+mod trigger;
+
+use dinit_protocol::{Reply, Request};
+
+use crate::command_line::{Command, Invocation};
+use crate::host::Host;
+use crate::output::{Failure, Outcome, Output};
+use crate::session::Session;
+
+/// Carries out a command and gives the exit status.
+pub(crate) fn run(invocation: &Invocation, host: &Host, output: &mut Output<'_>) -> Outcome<u8> {
+    let general = &invocation.general;
+    let open = || Session::open(general, host);
+    match &invocation.command {
+        Command::ListSignals => signal::list(output),
+        Command::Change { verb, service, pin, force, ignore_unstarted } => {
+            let wait = !general.no_wait;
+            let order = change::Order { verb: *verb, service, pin: *pin, force: *force, wait };
+            change::run(&mut open()?, &order, *ignore_unstarted, output)
+        }
+        Command::Unpin { service } => pin::unpin(&mut open()?, service, output),
+        Command::Unload { service } => load::unload(&mut open()?, service, output),
+        Command::Reload { service } => load::reload(&mut open()?, service, output),
+        Command::List => list::run(&mut open()?, output),
+        Command::Status { service } => status::show(&mut open()?, service, output),
+        Command::IsStarted { service } => status::is_started(&mut open()?, service, output),
+        Command::IsFailed { service } => status::is_failed(&mut open()?, service, output),
+        Command::Shutdown => shutdown::run(&mut open()?, output),
+        Command::AddDependency { kind, from, to } => dependency::add(&mut open()?, *kind, from, to, output),
+        Command::RemoveDependency { kind, from, to } => {
+            dependency::remove(&mut open()?, *kind, from, to, output)
+        }
+        Command::Enable { .. } | Command::Disable { .. } => {
+            Err(Failure::new("enabling and disabling services is not supported yet"))
+        }
+        Command::SetTrigger { service, set } => trigger::set(&mut open()?, service, *set),
+        Command::SetEnvironment { variables } => environment::set(&mut open()?, variables, host),
+        Command::UnsetEnvironment { variables } => environment::unset(&mut open()?, variables),
+        Command::ShowLog { service, clear } => log::show(&mut open()?, service, *clear, output),
+        Command::Signal { signal, service } => signal::send(&mut open()?, *signal, service),
+    }
+}
+
+/// Sends a request that is answered yes or no, and says what was said to no and to anything else.
+fn ask(session: &mut Session, request: &Request, no: &str, otherwise: fn() -> Failure) -> Outcome<()> {
+    match session.request(request)? {
+        Reply::Ack => Ok(()),
+        Reply::Nak => Err(Failure::new(no)),
+        _ => Err(otherwise()),
+    }
+}

@@ -1,0 +1,60 @@
+//! `status`, `is-started` and `is-failed`: what is known of one service; none of them loads it.
+
+use dinit_protocol::{ServiceState, Status, StopReason, Version};
+
+use crate::output::{Failure, Outcome, Output, text};
+use crate::session::{NotLoaded, Session, is_changed, protocol_error_in_command};
+use crate::status::{describe, state_name};
+
+/// Prints all that is known of a service.
+pub(super) fn show(session: &mut Session, name: &[u8], output: &mut Output<'_>) -> Outcome<u8> {
+    let service = match session.find(name) {
+        Ok(record) => record.handle,
+        Err(NotLoaded::Refused(_)) => return Err(Failure::new("service not loaded.")),
+        Err(reason) => return Err(reason.into()),
+    };
+    let file = match session.version() {
+        version if version < Version(3) => None,
+        _ => Some(session.description_path(service, name)?),
+    };
+    let status = session.status(service, protocol_error_in_command)?;
+    output.print(&text!["Service: ", name, "\n"])?;
+    if let Some(file) = file {
+        let changed = is_changed(&file, || Ok(status.modified))?;
+        let remark = if changed { " (modified since loaded)" } else { "" };
+        output.print(&text!["    File: ", file, remark, "\n"])?;
+    }
+    output.print(describe(&status).as_bytes())?;
+    Ok(0)
+}
+
+/// Tells by its exit status whether a service is started.
+pub(super) fn is_started(session: &mut Session, name: &[u8], output: &mut Output<'_>) -> Outcome<u8> {
+    tell(session, name, output, |status| status.state == ServiceState::Started)
+}
+
+/// Tells by its exit status whether a service has failed to start.
+pub(super) fn is_failed(session: &mut Session, name: &[u8], output: &mut Output<'_>) -> Outcome<u8> {
+    tell(session, name, output, |status| {
+        let failed = match status.reason {
+            StopReason::DependencyFailed
+            | StopReason::Failed
+            | StopReason::ExecFailed
+            | StopReason::TimedOut => true,
+            StopReason::Normal | StopReason::DependencyRestarted | StopReason::Terminated => false,
+        };
+        failed && status.state == ServiceState::Stopped
+    })
+}
+
+fn tell(
+    session: &mut Session,
+    name: &[u8],
+    output: &mut Output<'_>,
+    is_so: fn(&Status) -> bool,
+) -> Outcome<u8> {
+    let Ok(record) = session.find(name) else { return Err(Failure::silent()) };
+    let status = session.status(record.handle, protocol_error_in_command)?;
+    output.say(state_name(status.state))?;
+    Ok(u8::from(!is_so(&status)))
+}

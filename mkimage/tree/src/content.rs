@@ -51,6 +51,12 @@ impl Blob {
         Ok(Blob { file, len: metadata.size(), path, identity: None })
     }
 
+    /// Returns the same opened file with an identity that has been found out by reading it.
+    pub(crate) fn identified(&self, identity: Digest) -> Result<Arc<Blob>, Error> {
+        let file = self.file.try_clone().map_err(|source| Error::io("open", &self.path, source))?;
+        Ok(Arc::new(Blob { identity: Some(identity), ..Blob::checked(file, self.path.clone())? }))
+    }
+
     /// Returns the length in bytes at the time of opening.
     pub fn len(&self) -> u64 {
         self.len

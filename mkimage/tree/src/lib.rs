@@ -10,20 +10,34 @@
 //! [`MergePolicy`]), and clocks (all times are arguments).
 
 mod content;
+mod cpio;
 mod digest;
+mod dir_reader;
 mod entry;
 mod error;
+mod ext4;
 mod layer;
+mod materialise;
 mod merge;
 mod path;
 mod policy;
+mod scan;
+mod stored;
+mod tar_reader;
+mod tar_writer;
 mod tree;
 
 pub use content::{Blob, Content};
+pub use cpio::{CpioCompression, CpioWriter};
 pub use digest::{ContentDigest, Digest};
+pub use dir_reader::{Made, ModeRule, ModeTable};
 pub use entry::{Entry, Kind, Provenance, Xattrs};
 pub use error::{Error, ResolveError};
+pub use ext4::{Ext4Options, Ext4Size, Ext4Summary, write_ext4};
 pub use layer::{Layer, Weight};
+pub use materialise::{Materialise, Materialised, materialise};
 pub use path::{NAME_LIMIT, PATH_LIMIT, PathError, TreePath};
 pub use policy::{Conflict, MergePolicy, Reason};
+pub use scan::{Scan, scan};
+pub use tar_writer::write_tar;
 pub use tree::{Complete, Configured, State, Tree, Unpacked};

@@ -1,0 +1,184 @@
+//! The package database as dpkg keeps it in `/var/lib/dpkg`: what makes dpkg at home in the image.
+//!
+//! All packages enter it as installed before the first script runs, since scripts ask dpkg about each other.
+//! Formats: `deb(5)`, `deb-triggers(5)`, dpkg's own behaviour for the order of fields.
+
+use crate::error::Error;
+use crate::package::{Package, absolute_path};
+use crate::triggers::Interests;
+use crate::{Options, sandbox};
+use md5::{Digest as _, Md5};
+use std::fs::{self, Permissions};
+use std::io;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+/// Where the database is, below the root.
+pub(crate) const DIRECTORY: &str = "var/lib/dpkg";
+
+/// The fields of a stanza in the order in which dpkg writes them; others follow as the package has them.
+const FIELD_ORDER: &[&str] = &[
+    "Package",
+    "Essential",
+    "Protected",
+    "Status",
+    "Priority",
+    "Section",
+    "Installed-Size",
+    "Origin",
+    "Maintainer",
+    "Bugs",
+    "Architecture",
+    "Multi-Arch",
+    "Source",
+    "Version",
+    "Replaces",
+    "Provides",
+    "Depends",
+    "Pre-Depends",
+    "Recommends",
+    "Suggests",
+    "Breaks",
+    "Conflicts",
+    "Enhances",
+    "Conffiles",
+    "Description",
+];
+
+/// Members of the control part that the database has in another form.
+const NOT_KEPT: &[&str] = &["control"];
+
+/// Members of the control part that are programs.
+const PROGRAMS: &[&str] = &["preinst", "postinst", "prerm", "postrm", "config"];
+
+/// Writes the database of a freshly installed system.
+pub(crate) fn write(root: &Path, packages: &[Package<'_>], options: &Options) -> Result<(), Error> {
+    let directory = root.join(DIRECTORY);
+    for name in ["info", "alternatives", "parts", "triggers", "updates"] {
+        make_directory(&directory.join(name))?;
+    }
+    let mut by_name: Vec<&Package<'_>> = packages.iter().collect();
+    by_name.sort_by(|a, b| (&a.name, &a.architecture).cmp(&(&b.name, &b.architecture)));
+    let mut status = Vec::new();
+    for package in &by_name {
+        status.extend(stanza(root, package)?);
+        status.push(b'\n');
+        write_info(&directory.join("info"), package)?;
+    }
+    let architecture = format!("{}\n", options.architecture);
+    let files: [(&str, &[u8]); 7] = [
+        ("status", &status),
+        ("available", b""),
+        ("diversions", b""),
+        ("statoverride", b""),
+        ("arch", architecture.as_bytes()),
+        ("arch-native", architecture.as_bytes()),
+        ("info/format", b"1\n"),
+    ];
+    for (name, content) in files {
+        write_file(&directory.join(name), content, 0o644)?;
+    }
+    for (name, content) in Interests::declared_by(&by_name).files() {
+        write_file(&directory.join("triggers").join(name), &content, 0o644)?;
+    }
+    write_file(&directory.join("triggers/Unincorp"), b"", 0o644)
+}
+
+/// Writes a package's part of `info/`.
+fn write_info(info: &Path, package: &Package<'_>) -> Result<(), Error> {
+    let file = |member: &str| info.join(format!("{}.{member}", package.qualified_name()));
+    for (member, content) in &package.control.members {
+        if !NOT_KEPT.contains(&member.as_str()) {
+            let mode = if PROGRAMS.contains(&member.as_str()) { 0o755 } else { 0o644 };
+            write_file(&file(member), content, mode)?;
+        }
+    }
+    let mut list = Vec::new();
+    for path in &package.control.files {
+        list.extend_from_slice(&path.listed_path());
+        list.push(b'\n');
+    }
+    write_file(&file("list"), &list, 0o644)
+}
+
+/// Gives the path of a script in the database, as seen inside the tree.
+pub(crate) fn script_path(package: &Package<'_>, script: &str) -> String {
+    format!("/{DIRECTORY}/info/{}.{script}", package.qualified_name())
+}
+
+/// Writes a package's stanza of `status`.
+fn stanza(root: &Path, package: &Package<'_>) -> Result<Vec<u8>, Error> {
+    let conffiles = conffiles_field(root, package)?;
+    let mut text = Vec::new();
+    let mut field = |name: &str, value: &[u8]| {
+        text.extend_from_slice(name.as_bytes());
+        text.push(b':');
+        if !value.starts_with(b"\n") {
+            text.push(b' ');
+        }
+        text.extend_from_slice(value);
+        text.push(b'\n');
+    };
+    for name in FIELD_ORDER {
+        match (*name, package.fields.get(name)) {
+            ("Status", _) => field(name, b"install ok installed"),
+            ("Conffiles", _) if !conffiles.is_empty() => field(name, &conffiles),
+            ("Conffiles", _) | (_, None) => {}
+            (_, Some(value)) => field(name, value.as_bytes()),
+        }
+    }
+    for (name, value) in package.fields.iter() {
+        if !FIELD_ORDER.iter().any(|known| known.eq_ignore_ascii_case(name)) {
+            field(name, value.as_bytes());
+        }
+    }
+    Ok(text)
+}
+
+/// Gives the field with the digest of each configuration file as its package ships it.
+fn conffiles_field(root: &Path, package: &Package<'_>) -> Result<Vec<u8>, Error> {
+    let mut value = Vec::new();
+    for path in package.conffiles() {
+        let path = absolute_path(path);
+        let place = root.join(sandbox::path_of(&path[1..]));
+        let content = match fs::read(&place) {
+            Ok(content) => content,
+            // The skeleton may leave out what a package ships; dpkg then takes the file as removed by the user.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+            Err(cause) => return Err(Error::File { action: "read", path: place, cause }),
+        };
+        value.extend_from_slice(b"\n ");
+        value.extend_from_slice(&path);
+        value.push(b' ');
+        for byte in Md5::digest(&content) {
+            value.extend_from_slice(format!("{byte:02x}").as_bytes());
+        }
+    }
+    Ok(value)
+}
+
+/// Reads a file of the database, which may be missing.
+pub(crate) fn read(root: &Path, name: &str) -> Result<Vec<u8>, Error> {
+    let path = root.join(DIRECTORY).join(name);
+    match fs::read(&path) {
+        Ok(content) => Ok(content),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+        Err(cause) => Err(Error::File { action: "read", path, cause }),
+    }
+}
+
+/// Writes a file with exactly this mode.
+pub(crate) fn write_file(path: &Path, content: &[u8], mode: u32) -> Result<(), Error> {
+    let failed = |cause| Error::File { action: "write", path: path.to_owned(), cause };
+    fs::write(path, content).map_err(failed)?;
+    fs::set_permissions(path, Permissions::from_mode(mode)).map_err(failed)
+}
+
+fn make_directory(path: &PathBuf) -> Result<(), Error> {
+    let failed = |cause| Error::File { action: "make", path: path.clone(), cause };
+    if path.is_dir() {
+        return Ok(());
+    }
+    fs::create_dir_all(path).map_err(failed)?;
+    fs::set_permissions(path, Permissions::from_mode(0o755)).map_err(failed)
+}

@@ -1,0 +1,124 @@
+//! What can go wrong, with what a reader needs to go on.
+
+use std::fmt;
+use std::io;
+use std::path::PathBuf;
+
+/// Why the packages could not be configured.
+#[derive(Debug)]
+pub enum Error {
+    /// The kernel gives this user no namespaces.
+    NoNamespaces {
+        /// What the kernel answered.
+        cause: io::Error,
+    },
+    /// The sandbox could not be set up.
+    Sandbox {
+        /// Which step of it.
+        step: Step,
+        /// What the kernel answered.
+        cause: io::Error,
+    },
+    /// The sandbox ended before its work was done.
+    SandboxEnded {
+        /// How it ended, such as an exit status.
+        how: String,
+    },
+    /// A file or directory could not be read or written.
+    File {
+        /// What was to be done, such as `read`.
+        action: &'static str,
+        /// Which file.
+        path: PathBuf,
+        /// What the kernel answered.
+        cause: io::Error,
+    },
+    /// The control data of a package cannot be used.
+    Control {
+        /// The package.
+        package: String,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// A maintainer script did not end well.
+    Script {
+        /// The package.
+        package: String,
+        /// `preinst`, `postinst` or the builder's own step.
+        script: String,
+        /// What it was called with.
+        arguments: Vec<String>,
+        /// How it ended, such as `exit status 1`.
+        status: String,
+        /// What it printed.
+        output: Vec<u8>,
+    },
+    /// Triggers go on activating each other.
+    TriggerLoop {
+        /// The triggers that were still pending.
+        pending: Vec<String>,
+    },
+}
+
+/// One step of setting up the sandbox.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Step(pub String);
+
+impl Error {
+    /// Says what the user can do about it.
+    pub fn help(&self) -> Option<String> {
+        match self {
+            Self::NoNamespaces { .. } => Some(
+                "maintainer scripts run in a user namespace; allow it with `sysctl user.max_user_namespaces=15000`, \
+                 on Debian kernels also `kernel.unprivileged_userns_clone=1`, on Ubuntu \
+                 `kernel.apparmor_restrict_unprivileged_userns=0`; in a container, start it with a seccomp \
+                 profile that allows `unshare` (for instance `--security-opt seccomp=unconfined`)"
+                    .to_owned(),
+            ),
+            Self::Sandbox { step, .. } if step.0.contains("/proc") => Some(
+                "a new `/proc` is refused where the one outside is partly hidden; in a container, start it with \
+                 `--security-opt systempaths=unconfined`, or build outside of it"
+                    .to_owned(),
+            ),
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoNamespaces { .. } => out.write_str("cannot make a user namespace to run maintainer scripts in"),
+            Self::Sandbox { step, .. } => write!(out, "cannot set up the sandbox: {}", step.0),
+            Self::SandboxEnded { how } => write!(out, "the sandbox ended before its work was done: {how}"),
+            Self::File { action, path, .. } => write!(out, "cannot {action} `{}`", path.display()),
+            Self::Control { package, problem } => {
+                write!(out, "cannot read the control data of `{package}`: {problem}")
+            }
+            Self::Script { package, script, arguments, status, output } => {
+                write!(out, "the {script} of `{package}` failed, {status}")?;
+                if !arguments.is_empty() {
+                    write!(out, " (called with `{}`)", arguments.join(" "))?;
+                }
+                let text = String::from_utf8_lossy(output);
+                let text = text.trim_end();
+                if text.is_empty() { out.write_str("; it printed nothing") } else { write!(out, "; it printed:\n{text}") }
+            }
+            Self::TriggerLoop { pending } => {
+                write!(out, "triggers go on activating each other: `{}`", pending.join("`, `"))
+            }
+        }
+    }
+}
+
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::NoNamespaces { cause } | Self::Sandbox { cause, .. } | Self::File { cause, .. } => Some(cause),
+            Self::SandboxEnded { .. }
+            | Self::Control { .. }
+            | Self::Script { .. }
+            | Self::TriggerLoop { .. } => None,
+        }
+    }
+}

@@ -1,0 +1,304 @@
+//! The stage as a whole: database, scripts in their order, triggers, what only the builder does, tidying up.
+
+use crate::diversions::{Arrangements, FileOwners};
+use crate::package::{Package, absolute_path};
+use crate::sandbox::{FileId, Job, Record, Sandbox, View, mode_on_disk, path_of};
+use crate::triggers::{Interests, Pending};
+use crate::{
+    Class, Configured, Error, Options, Owner, PackageControl, Progress, Report, ScriptRun, database, known, order,
+    tidy,
+};
+use std::collections::HashMap;
+use std::ffi::OsStr;
+use std::fs;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+use std::process::ExitStatus;
+use std::time::{Duration, Instant};
+
+/// Configures a directory that holds the unpacked files of all packages.
+///
+/// The directory must be writable, with the modes of the packages' archives on its files, and with the links of a
+/// merged `/usr`. Whoever owns it on the disk does not matter. On an error it is left half-way, for a look at it,
+/// and is of no other use.
+///
+/// # Errors
+/// If user namespaces cannot be had, a script fails, or the tree or a package cannot be read; see [`Error`], whose
+/// [`Error::help`] says how to go on.
+pub fn configure(
+    root: &Path,
+    packages: &[PackageControl],
+    options: &Options,
+    progress: &mut dyn FnMut(Progress<'_>),
+) -> Result<Configured, Error> {
+    let packages = packages.iter().map(Package::read).collect::<Result<Vec<_>, Error>>()?;
+    database::write(root, &packages, options)?;
+    let sandbox = Sandbox::start(&options.sandbox, root)?;
+    let mut stage = Stage {
+        root,
+        packages: &packages,
+        interests: Interests::declared_by(&packages.iter().collect::<Vec<_>>()),
+        file_owners: FileOwners::of(&packages),
+        arrangements: Arrangements::default(),
+        sandbox,
+        environment: Environment::new(&packages, options),
+        adopted: Vec::new(),
+        report: Report::default(),
+        total: 0,
+        progress,
+    };
+    stage.adopt_files()?;
+    stage.run_scripts()?;
+    stage.index_modules()?;
+    stage.report.tidied = tidy::tidy(root)?;
+    stage.collect()
+}
+
+/// The stage under way.
+struct Stage<'a> {
+    root: &'a Path,
+    packages: &'a [Package<'a>],
+    interests: Interests,
+    file_owners: FileOwners<'a>,
+    arrangements: Arrangements,
+    sandbox: Sandbox,
+    environment: Environment,
+    /// Paths with the owners and modes that their packages give them, where those are special.
+    adopted: Vec<(Vec<u8>, Owner, u32)>,
+    report: Report,
+    total: usize,
+    progress: &'a mut dyn FnMut(Progress<'_>),
+}
+
+/// What each script finds in its environment, beside what dpkg says about the script itself.
+struct Environment {
+    dpkg_version: String,
+    source_date_epoch: String,
+}
+
+impl Environment {
+    fn new(packages: &[Package<'_>], options: &Options) -> Self {
+        let dpkg = packages.iter().find(|package| package.name == "dpkg");
+        Self {
+            dpkg_version: dpkg.map(|package| package.version.clone()).unwrap_or_default(),
+            source_date_epoch: options.source_date_epoch.to_string(),
+        }
+    }
+
+    /// Gives the variables for all that runs.
+    fn general(&self) -> Vec<(&str, &str)> {
+        vec![
+            ("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"),
+            ("HOME", "/root"),
+            ("LC_ALL", "C.UTF-8"),
+            ("DEBIAN_FRONTEND", "noninteractive"),
+            ("DEBCONF_NONINTERACTIVE_SEEN", "true"),
+            ("SOURCE_DATE_EPOCH", &self.source_date_epoch),
+            // Without it the order in which perl writes the keys of a hash differs from run to run.
+            ("PERL_HASH_SEED", "0"),
+        ]
+    }
+
+    /// Gives the variables for a maintainer script; see dpkg(1), "internal environment".
+    fn for_script<'s>(&'s self, package: &'s Package<'_>, script: &'s str) -> Vec<(&'s str, &'s str)> {
+        let mut variables = self.general();
+        variables.extend([
+            ("DPKG_ROOT", ""),
+            ("DPKG_ADMINDIR", "/var/lib/dpkg"),
+            ("DPKG_MAINTSCRIPT_PACKAGE", package.name.as_str()),
+            ("DPKG_MAINTSCRIPT_PACKAGE_REFCOUNT", "1"),
+            ("DPKG_MAINTSCRIPT_ARCH", package.architecture.as_str()),
+            ("DPKG_MAINTSCRIPT_NAME", script),
+            ("DPKG_MAINTSCRIPT_DEBUG", "0"),
+            ("DPKG_RUNNING_VERSION", self.dpkg_version.as_str()),
+        ]);
+        variables
+    }
+}
+
+impl Stage<'_> {
+    /// Tells the sandbox what packages ship that a disk of the builder's cannot show.
+    fn adopt_files(&mut self) -> Result<(), Error> {
+        let files = self.packages.iter().flat_map(|package| &package.control.files);
+        let special = files.filter(|file| file.owner != Owner::default() || mode_on_disk(file.mode) != file.mode);
+        self.adopted = special.map(|file| (absolute_path(&file.path), file.owner, file.mode)).collect();
+        let adopted = self.adopted.iter().map(|(path, owner, mode)| (path.as_slice(), *owner, *mode));
+        self.sandbox.adopt(adopted)?;
+        Ok(())
+    }
+
+    fn run_scripts(&mut self) -> Result<(), Error> {
+        let order = order::of(self.packages);
+        let scripts = |package: &Package<'_>| {
+            ["preinst", "postinst"].iter().filter(|name| package.member(name).is_some()).count()
+        };
+        self.total = self.packages.iter().map(scripts).sum();
+        let mut pending = Pending::default();
+        let (essential, others): (Vec<usize>, Vec<usize>) =
+            order.into_iter().partition(|index| self.packages[*index].essential);
+        // The scripts of essential packages use each other's programs, so all are prepared before one is finished.
+        for index in &essential {
+            self.run_script(*index, "preinst", &["install"])?;
+        }
+        for index in essential {
+            self.configure_package(index, &mut pending)?;
+        }
+        for index in others {
+            self.run_script(index, "preinst", &["install"])?;
+            self.configure_package(index, &mut pending)?;
+        }
+        self.run_triggers(pending)
+    }
+
+    fn configure_package(&mut self, index: usize, pending: &mut Pending) -> Result<(), Error> {
+        pending.take_unincorporated(self.root, &self.interests)?;
+        pending.add_from(&self.packages[index], &self.interests);
+        pending.forget(&self.packages[index].qualified_name());
+        self.run_script(index, "postinst", &["configure", ""])
+    }
+
+    /// Calls packages for their triggers until none is left.
+    fn run_triggers(&mut self, mut pending: Pending) -> Result<(), Error> {
+        // Every call may set off others; more calls than this are a circle.
+        let mut calls = 10 + 10 * self.packages.len();
+        loop {
+            pending.take_unincorporated(self.root, &self.interests)?;
+            self.total = self.report.scripts.len() + pending.len();
+            let names = pending.names();
+            let Some((name, triggers)) = pending.pop() else { return Ok(()) };
+            calls -= 1;
+            if calls == 0 {
+                return Err(Error::TriggerLoop { pending: names });
+            }
+            let index = self.packages.iter().position(|package| package.qualified_name() == name);
+            if let Some(index) = index {
+                let triggers: Vec<String> = triggers.into_iter().collect();
+                self.run_script(index, "postinst", &["triggered", &triggers.join(" ")])?;
+            }
+        }
+    }
+
+    /// Runs a package's script if it has it and it is needed.
+    fn run_script(&mut self, index: usize, script: &str, arguments: &[&str]) -> Result<(), Error> {
+        let packages = self.packages;
+        let package = &packages[index];
+        let Some(text) = package.member(script) else { return Ok(()) };
+        (self.progress)(Progress { done: self.report.scripts.len(), total: self.total, package: &package.name });
+        let name = package.qualified_name();
+        let mut run = ScriptRun {
+            package: name.clone(),
+            script: script.to_owned(),
+            arguments: arguments.iter().map(|argument| (*argument).to_owned()).collect(),
+            class: Class::Sandboxed,
+            duration: Duration::ZERO,
+            output: Vec::new(),
+        };
+        match known::class_of(text) {
+            Some(class) => run.class = class,
+            None => {
+                let started = Instant::now();
+                let path = database::script_path(package, script);
+                let mut argv = vec![path.as_str()];
+                argv.extend(arguments);
+                let environment = self.environment.for_script(package, script);
+                let job = Job { argv: &argv, environment: &environment, view: View::Faithful };
+                let outcome = self.sandbox.run(&job)?;
+                run.duration = started.elapsed();
+                run.output = outcome.output;
+                check(&run, outcome.status)?;
+                if script == "preinst" {
+                    self.arrangements.follow(self.root, &self.file_owners, &mut self.sandbox)?;
+                }
+            }
+        }
+        self.report.scripts.push(run);
+        Ok(())
+    }
+
+    /// Makes the index of each kernel's modules, which no package brings along.
+    fn index_modules(&mut self) -> Result<(), Error> {
+        let modules = self.root.join("usr/lib/modules");
+        let Ok(entries) = fs::read_dir(&modules) else { return Ok(()) };
+        let mut kernels: Vec<String> = entries
+            .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
+            .filter(|kernel| modules.join(kernel).join("kernel").is_dir())
+            .collect();
+        kernels.sort();
+        for kernel in kernels {
+            let started = Instant::now();
+            let argv = ["/usr/sbin/depmod", "-a", kernel.as_str()];
+            let environment = self.environment.general();
+            let outcome = self.sandbox.run(&Job { argv: &argv, environment: &environment, view: View::Plain })?;
+            let run = ScriptRun {
+                package: "kmod".to_owned(),
+                script: "depmod".to_owned(),
+                arguments: vec!["-a".to_owned(), kernel],
+                class: Class::Builder("the index of a kernel's modules"),
+                duration: started.elapsed(),
+                output: outcome.output,
+            };
+            check(&run, outcome.status)?;
+            self.report.scripts.push(run);
+        }
+        Ok(())
+    }
+
+    /// Finds the recorded files in the tree and ends the sandbox.
+    fn collect(mut self) -> Result<Configured, Error> {
+        let records = self.sandbox.records()?;
+        let mut configured = Configured { report: self.report, ..Configured::default() };
+        apply(&records, self.root, b"", &mut configured)?;
+        for (path, owner, _) in self.adopted {
+            // What a script put in the place of such a file is root's, and that has to be said.
+            if owner != Owner::default() && fs::symlink_metadata(self.root.join(path_of(&path[1..]))).is_ok() {
+                configured.ownership.entry(path).or_default();
+            }
+        }
+        Ok(configured)
+    }
+}
+
+/// Makes an error of a script that did not end well.
+fn check(run: &ScriptRun, status: ExitStatus) -> Result<(), Error> {
+    if status.success() {
+        return Ok(());
+    }
+    Err(Error::Script {
+        package: run.package.clone(),
+        script: run.script.clone(),
+        arguments: run.arguments.clone(),
+        status: status.to_string(),
+        output: run.output.clone(),
+    })
+}
+
+/// Walks the tree and writes down what is recorded of each path.
+fn apply(records: &HashMap<FileId, Record>, place: &Path, path: &[u8], configured: &mut Configured) -> Result<(), Error> {
+    let failed = |cause| Error::File { action: "read", path: place.to_owned(), cause };
+    let metadata = fs::symlink_metadata(place).map_err(failed)?;
+    if let Some(record) = records.get(&FileId { device: metadata.dev(), inode: metadata.ino() }) {
+        let owner = Owner { uid: record.uid, gid: record.gid };
+        let path = if path.is_empty() { b"/".to_vec() } else { path.to_vec() };
+        if owner != Owner::default() {
+            configured.ownership.insert(path.clone(), owner);
+        }
+        if let Some(mode) = record.mode {
+            configured.modes.insert(path.clone(), mode);
+        }
+        if let Some(device) = record.node {
+            configured.devices.insert(path.clone(), device);
+        }
+        if !record.attributes.is_empty() {
+            configured.attributes.insert(path, record.attributes.clone());
+        }
+    }
+    if metadata.is_dir() {
+        for entry in fs::read_dir(place).map_err(failed)? {
+            let name = entry.map_err(failed)?.file_name();
+            let below = [path, b"/", name.as_bytes()].concat();
+            apply(records, &place.join(OsStr::from_bytes(name.as_bytes())), &below, configured)?;
+        }
+    }
+    Ok(())
+}

@@ -419,3 +419,21 @@ fn action(standing: Standing, coming: Coming) -> Action {
         .find(|(stands, comes, _)| (*stands, *comes) == (standing, coming))
         .map_or(Action::Clash, |(_, _, action)| *action)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_table_has_each_case_exactly_once() {
+        use Standing as S;
+        for standing in
+            [S::Nothing, S::Directory, S::LinkToDirectory, S::LinkToOther, S::LinkToNothing, S::Other]
+        {
+            for coming in [Coming::Directory, Coming::Symlink, Coming::Other] {
+                let rows = CASES.iter().filter(|(stands, comes, _)| (*stands, *comes) == (standing, coming));
+                assert_eq!(rows.count(), 1, "{standing:?} under {coming:?}");
+            }
+        }
+    }
+}

@@ -1,23 +1,21 @@
 //! The cache: what was fetched, by digest, and what was unpacked of it.
 //!
 //! ```text
-//! lock                               the file that runs lock against each other
-//! releases/<suite>.<mirror>          the last verified InRelease of a suite
-//! indices/<digest>                   an index reduced to the fields that matter, by the digest of what was signed
+//! lock                               whoever writes holds this file locked; reading needs no lock
+//! indices/<digest>                   an index reduced to the fields that matter, by the digest that was signed
 //! packages/sha256/<digest>           a `.deb` that is not unpacked yet
 //! unpacked/<digest>.tar              its files as a plain tar archive
 //! unpacked/<digest>.control.tar      its control members as a plain tar archive
 //! unpacked/<digest>.complete         the sizes of both; written last, so without it they are not there
-//! partial/                           what is being written; never read, emptied by whoever has the cache alone
+//! partial/                           what is being written; emptied by the next run that writes
 //! ```
 //!
-//! A `.deb` goes away once it is unpacked: its tar archives are all that is ever used again, and keeping both
-//! would half as much again.
+//! What is written gets its final name by renaming, whole and checked. A `.deb` goes away once it is unpacked: its
+//! tar archives are all that is ever used again, and keeping both would take up a third more.
 
 use crate::error::ArchiveError;
 use mkimage_deb::Sha256;
 use std::fs::{self, File, TryLockError};
-use std::io;
 use std::path::{Path, PathBuf};
 
 /// A folder that keeps what is costly to get.
@@ -26,16 +24,23 @@ pub struct Cache {
     root: PathBuf,
 }
 
-/// The right to use the cache, given back when dropped.
+/// The right to write into the cache, given back when dropped.
 #[derive(Debug)]
-pub struct CacheLock {
+pub(crate) struct CacheLock {
     _file: File,
+}
+
+/// The files of one unpacked package.
+pub(crate) struct UnpackedPaths {
+    pub(crate) data: PathBuf,
+    pub(crate) control: PathBuf,
+    pub(crate) complete: PathBuf,
 }
 
 impl Cache {
     /// Opens the cache in the folder `root`, which is created if it is not there.
     pub fn open(root: &Path) -> Result<Self, ArchiveError> {
-        for folder in ["releases", "indices", "packages/sha256", "unpacked", "partial"] {
+        for folder in ["indices", "packages/sha256", "unpacked", "partial"] {
             let path = root.join(folder);
             fs::create_dir_all(&path).map_err(|source| ArchiveError::Cache {
                 doing: "create",
@@ -51,23 +56,12 @@ impl Cache {
         &self.root
     }
 
-    /// Waits until nobody changes the cache, and keeps it so: for those who only read what is there.
-    pub fn share(&self) -> Result<CacheLock, ArchiveError> {
-        self.lock("share", File::lock_shared)
-    }
-
-    /// Waits until nobody else uses the cache, and keeps it so: for those who fetch or unpack.
-    ///
-    /// What earlier runs left half-done is removed.
-    pub fn occupy(&self) -> Result<CacheLock, ArchiveError> {
-        let lock = self.lock("lock", File::lock)?;
-        self.remove_partial()?;
-        Ok(lock)
-    }
-
-    /// Like [`Cache::occupy`], but gives none instead of waiting.
-    pub fn try_occupy(&self) -> Result<Option<CacheLock>, ArchiveError> {
-        let (path, file) = self.lock_file()?;
+    /// Takes the right to write, unless somebody has it; removes what an earlier run left half-done.
+    pub(crate) fn try_occupy(&self) -> Result<Option<CacheLock>, ArchiveError> {
+        let path = self.root.join("lock");
+        let file = File::options().create(true).truncate(false).read(true).write(true).open(&path);
+        let file =
+            file.map_err(|source| ArchiveError::Cache { doing: "open", path: path.clone(), source })?;
         match file.try_lock() {
             Ok(()) => {
                 self.remove_partial()?;
@@ -78,26 +72,44 @@ impl Cache {
         }
     }
 
+    /// Names a file that is being written.
+    pub(crate) fn partial(&self, name: &str) -> PathBuf {
+        self.root.join("partial").join(name)
+    }
+
     pub(crate) fn package(&self, digest: &Sha256) -> PathBuf {
         self.root.join(format!("packages/sha256/{digest}"))
     }
 
-    fn lock(
-        &self,
-        doing: &'static str,
-        lock: fn(&File) -> io::Result<()>,
-    ) -> Result<CacheLock, ArchiveError> {
-        let (path, file) = self.lock_file()?;
-        lock(&file).map_err(|source| ArchiveError::Cache { doing, path, source })?;
-        Ok(CacheLock { _file: file })
+    pub(crate) fn unpacked(&self, digest: &Sha256) -> UnpackedPaths {
+        let path = |end: &str| self.root.join(format!("unpacked/{digest}.{end}"));
+        UnpackedPaths { data: path("tar"), control: path("control.tar"), complete: path("complete") }
     }
 
-    fn lock_file(&self) -> Result<(PathBuf, File), ArchiveError> {
-        let path = self.root.join("lock");
-        match File::options().create(true).truncate(false).read(true).write(true).open(&path) {
-            Ok(file) => Ok((path, file)),
-            Err(source) => Err(ArchiveError::Cache { doing: "open", path, source }),
-        }
+    /// Writes a whole file and then gives it its final name.
+    pub(crate) fn place(&self, path: &Path, bytes: &[u8]) -> Result<(), ArchiveError> {
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let partial = self.partial(&name);
+        let written = fs::write(&partial, bytes);
+        written.map_err(|source| ArchiveError::Cache { doing: "write", path: partial.clone(), source })?;
+        self.finish(&partial, path)
+    }
+
+    /// Gives a file that is whole its final name.
+    pub(crate) fn finish(&self, partial: &Path, path: &Path) -> Result<(), ArchiveError> {
+        fs::rename(partial, path).map_err(|source| ArchiveError::Cache {
+            doing: "put in place",
+            path: path.to_owned(),
+            source,
+        })
+    }
+
+    pub(crate) fn remove(&self, path: &Path) -> Result<(), ArchiveError> {
+        fs::remove_file(path).map_err(|source| ArchiveError::Cache {
+            doing: "remove",
+            path: path.to_owned(),
+            source,
+        })
     }
 
     fn remove_partial(&self) -> Result<(), ArchiveError> {

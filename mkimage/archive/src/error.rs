@@ -38,12 +38,15 @@ pub enum ArchiveError {
         /// What the suite does have: its components and architectures.
         available: String,
     },
-    /// The mirror has not the bytes that a signed file or a lock names, because it moved on.
+    /// The mirror no longer carries a package that a lock names.
     Gone {
-        /// The package, or the path of the index.
-        name: String,
-        /// The version, if it is a package.
-        version: Option<String>,
+        /// The name and the version of the package.
+        package: String,
+        /// The address that was asked for.
+        address: String,
+    },
+    /// The mirror does not have the index that the signed description of the suite names.
+    IndexGone {
         /// The address that was asked for.
         address: String,
     },
@@ -166,7 +169,7 @@ impl ArchiveError {
             Self::NoSuchSuite { .. } => Some("check the name of the suite and the location of the mirror"),
             Self::NoSuchIndex { .. } | Self::OtherSuite { .. } => Some(ANOTHER_MIRROR),
             Self::Gone { .. } => Some("make the lock anew with `mkimage lock`: archives drop old versions"),
-            Self::Mismatch { .. } => {
+            Self::IndexGone { .. } | Self::Mismatch { .. } => {
                 Some("the mirror is damaged or being updated: try again later, or name another one")
             }
             Self::BadKey { .. } => Some("give a file with OpenPGP public keys, armoured or not"),
@@ -201,10 +204,10 @@ impl fmt::Display for ArchiveError {
             Self::NoSuchIndex { path, available } => {
                 write!(f, "the suite has no index `{path}`; it has {available}")
             }
-            Self::Gone { name, version: Some(version), .. } => {
-                write!(f, "the mirror no longer carries `{name}` in version `{version}`")
+            Self::Gone { package, .. } => write!(f, "the mirror no longer carries `{package}`"),
+            Self::IndexGone { address } => {
+                write!(f, "the mirror does not have `{address}`, which its description of the suite names")
             }
-            Self::Gone { name, version: None, .. } => write!(f, "the mirror no longer carries `{name}`"),
             Self::Mismatch { address, expected, found } => {
                 write!(f, "what came from `{address}` has digest `{found}` instead of `{expected}`")
             }
@@ -238,6 +241,7 @@ impl std::error::Error for ArchiveError {
             | Self::NoSuchSuite { .. }
             | Self::NoSuchIndex { .. }
             | Self::Gone { .. }
+            | Self::IndexGone { .. }
             | Self::Mismatch { .. }
             | Self::BadKey { .. }
             | Self::Signature { .. }

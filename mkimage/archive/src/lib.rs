@@ -5,29 +5,31 @@
 //! ```text
 //! Mirror::choose ─► Archive::release ─► Verified<Release> ─► Archive::index ─► Index ─(resolve)─► Lock
 //!                                                                                                  │
-//!                   Vec<Package>, each with its control members and a plain tar  ◄─ Archive::packages
-//! ```
-//!
-//! ```text
-//! Archive { mirror: Mirror, keyring: Keyring, cache: Cache, now: Timestamp, progress: Arc<dyn Progress>, cancel: Cancel }
-//! Keyring::shipped() -> Keyring;  Keyring::read(&Path) -> Result<Keyring, ArchiveError>
-//! archive.release(suite: &str) -> Result<Verified<Release>, ArchiveError>
-//! archive.index(&Verified<Release>, components: &[&str], architecture: &str) -> Result<Index, ArchiveError>
-//! index.packages() -> &PackageIndex                                  (what `mkimage_resolve::resolve` takes)
-//! archive.packages(&[Chosen]) -> Result<Vec<Unpacked>, ArchiveError> (fetches and unpacks what is not there yet)
-//! archive.fetch(&[Chosen]) -> Result<Fetched, ArchiveError>          (downloads only; counts)
-//! Unpacked { name, version, architecture, role, sha256, control: BTreeMap<String, Vec<u8>>, data: PathBuf, data_size: u64 }
+//!             Vec<Unpacked>, each with its control members and a plain tar  ◄─  Archive::packages ◄┘
 //! ```
 //!
 //! This crate touches the network and its cache and nothing else. No byte of the network is looked at before
 //! its signature or its digest was checked, and nothing gets its final name in the cache before that.
 
+mod archive;
 mod cache;
 mod error;
+mod index;
 mod mirror;
+mod openpgp;
+mod packages;
 mod progress;
+mod release;
+mod transport;
+mod unpack;
 
-pub use cache::{Cache, CacheLock};
+pub use archive::Archive;
+pub use cache::Cache;
 pub use error::{ArchiveError, NetworkError};
+pub use index::Index;
 pub use mirror::{Mirror, MirrorSource};
+pub use openpgp::Keyring;
+pub use packages::Fetched;
 pub use progress::{Amount, Cancel, Progress, Silent, Stage};
+pub use release::Verified;
+pub use unpack::Unpacked;

@@ -54,7 +54,11 @@ impl Progress for Silent {
 
 /// The caller's wish to end; all work looks at it every few kilobytes.
 #[derive(Clone, Debug, Default)]
-pub struct Cancel(Arc<AtomicBool>);
+pub struct Cancel {
+    flag: Arc<AtomicBool>,
+    /// The wish for the end of the whole, of which this is a part.
+    whole: Option<Arc<AtomicBool>>,
+}
 
 impl Cancel {
     /// Makes a wish that is not expressed yet.
@@ -64,18 +68,24 @@ impl Cancel {
 
     /// Ends all work that has a clone of this; may be called from any thread.
     pub fn request(&self) {
-        self.0.store(true, Ordering::Relaxed);
+        self.flag.store(true, Ordering::Relaxed);
     }
 
     /// Says whether the end was wished for.
     pub fn is_requested(&self) -> bool {
-        self.0.load(Ordering::Relaxed)
+        let is_set = |flag: &Arc<AtomicBool>| flag.load(Ordering::Relaxed);
+        is_set(&self.flag) || self.whole.as_ref().is_some_and(is_set)
+    }
+
+    /// Gives a wish of its own for a part of the work, which the end of the whole ends too.
+    pub(crate) fn part(&self) -> Self {
+        Self { flag: Arc::default(), whole: Some(self.flag.clone()) }
     }
 }
 
 impl From<Arc<AtomicBool>> for Cancel {
     /// Takes a flag that something else sets, such as a signal handler.
     fn from(flag: Arc<AtomicBool>) -> Self {
-        Self(flag)
+        Self { flag, whole: None }
     }
 }

@@ -77,9 +77,6 @@ impl PackageIndex {
     ///
     /// A stanza without name, version, architecture, file name, size or digest is an error.
     pub fn parse(text: String) -> Result<Self, ControlError> {
-        if u32::try_from(text.len()).is_err() {
-            return Err(ControlError { problem: Problem::TooLong, offset: 0 });
-        }
         let mut records = scan(&text)?;
         let value = |span: Span| &text[span.start as usize..span.end as usize];
         records.sort_by(|a: &Record, b: &Record| {
@@ -95,17 +92,17 @@ impl PackageIndex {
     }
 
     /// Gives the text of a `Packages` file with only those fields that an index keeps.
+    ///
+    /// Errors are those of [`PackageIndex::parse`], with positions in the full text.
     pub fn reduced(text: &str) -> Result<String, ControlError> {
         let mut reduced = String::with_capacity(text.len() / 2);
-        for item in Scanner::new(text) {
-            match item? {
-                Item::Field(field) => {
-                    if let Some(kept) = kept(field.name) {
-                        reduced.extend([KEPT[kept], ": ", field.value, "\n"]);
-                    }
+        for record in scan(text)? {
+            for (name, span) in KEPT.iter().zip(record) {
+                if span.start < span.end {
+                    reduced.extend([name, ": ", &text[span.start as usize..span.end as usize], "\n"]);
                 }
-                Item::End => reduced.push('\n'),
             }
+            reduced.push('\n');
         }
         Ok(reduced)
     }
@@ -253,6 +250,9 @@ fn kept(name: &str) -> Option<usize> {
 }
 
 fn scan(text: &str) -> Result<Vec<Record>, ControlError> {
+    if u32::try_from(text.len()).is_err() {
+        return Err(ControlError { problem: Problem::TooLong, offset: 0 });
+    }
     let mut records = Vec::new();
     let mut record = Record::default();
     for item in Scanner::new(text) {

@@ -22,6 +22,7 @@ pub mod version;
 
 pub use container::{Deb, DebError};
 pub use control::{ControlError, Stanza};
+pub use date::Timestamp;
 pub use digest::{Sha256, Sha256Builder};
 pub use index::{Package, PackageIndex};
 pub use relation::{Relation, Relations};

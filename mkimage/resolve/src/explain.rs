@@ -58,7 +58,7 @@ impl Unsatisfiable {
     }
 
     /// Gives the name in the request that is at fault, to point at in a manifest.
-    pub fn culprit(&self) -> Option<&str> {
+    pub fn subject(&self) -> Option<&str> {
         match self {
             Self::NoSuchPackage { name, .. }
             | Self::NoSuchVersion { name, .. }
@@ -68,9 +68,14 @@ impl Unsatisfiable {
         }
     }
 
+    /// Says what is wrong, without what to do about it; the same as [`fmt::Display`] writes.
+    pub fn summary(&self) -> String {
+        self.to_string()
+    }
+
     /// Says what the reader can do about it.
-    pub fn help(&self) -> String {
-        match self {
+    pub fn help(&self) -> Option<String> {
+        Some(match self {
             Self::NoSuchPackage { similar: Some(similar), .. } => {
                 format!("a package with a similar name exists: `{similar}`")
             }
@@ -84,7 +89,7 @@ impl Unsatisfiable {
             Self::Forbidden { help, .. } => help.clone(),
             Self::BadVersion { .. } => "the archive is at fault: name another mirror".to_owned(),
             Self::Conflict { .. } => "leave out one of the packages that the reasons name".to_owned(),
-        }
+        })
     }
 }
 

@@ -32,6 +32,10 @@ pub struct Lock {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct StaleLock;
 
+/// A lock that cannot be read, with all that is wrong with it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BadLock(pub Vec<Diagnostic>);
+
 /// A difference between two locks.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Change {
@@ -125,13 +129,13 @@ impl Lock {
         changes
     }
 
-    /// Reads a lock; `file` is what problems call the text. Gives all problems if there are any.
-    pub fn parse(file: &str, text: &str) -> Result<Self, Vec<Diagnostic>> {
+    /// Reads a lock; `file` is what problems call the text.
+    pub fn parse(file: &str, text: &str) -> Result<Self, BadLock> {
         let mut reader = Reader { file, text, problems: Vec::new() };
         let lock = reader.lock();
         match lock {
             Some(lock) if reader.problems.is_empty() => Ok(lock),
-            _ => Err(reader.problems),
+            _ => Err(BadLock(reader.problems)),
         }
     }
 }
@@ -317,6 +321,17 @@ impl fmt::Display for Change {
         }
     }
 }
+
+impl fmt::Display for BadLock {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (i, problem) in self.0.iter().enumerate() {
+            write!(f, "{}{}", if i == 0 { "" } else { "\n" }, problem.render().trim_end())?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for BadLock {}
 
 impl fmt::Display for StaleLock {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

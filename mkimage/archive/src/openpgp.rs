@@ -290,7 +290,7 @@ fn check_algorithm(key: &impl KeyDetails) -> Result<(), String> {
 }
 
 /// Says whether a signature claims to be by `key`; the arithmetic decides later whether it is.
-fn is_by(signature: &Signature, key: &(impl KeyDetails + VerifyingKey)) -> bool {
+fn is_by(signature: &Signature, key: &impl VerifyingKey) -> bool {
     let fingerprints = signature.issuer_fingerprint();
     if fingerprints.is_empty() {
         return signature.issuer_key_id().contains(&&key.legacy_key_id());

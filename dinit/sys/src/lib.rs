@@ -7,11 +7,13 @@
 pub mod descriptor;
 pub mod launch;
 pub mod pidfd;
+pub mod poll;
 pub mod process;
 mod raw;
 pub mod seccomp;
 pub mod signal;
 pub mod socket;
+pub mod swap;
 pub mod system;
 pub mod terminal;
 pub mod tied;

@@ -1,0 +1,279 @@
+//! The machine as it is.
+
+use std::ffi::CString;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read, Write};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use dinit_sys::system::{self, KernelEnd};
+use dinit_sys::{Errno, descriptor, error_text, pidfd, process, signal, swap};
+use nix::mount::{MntFlags, MsFlags, mount, umount2};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+
+use super::mounts::unescape;
+use super::{Console, Machine, Mount, Run};
+
+const CONSOLE: &str = "/dev/console";
+/// Another way to standard output, with flags of its own.
+const STANDARD_OUTPUT: &str = "/proc/self/fd/1";
+const MOUNTS: &str = "/proc/self/mounts";
+const SWAPS: &str = "/proc/swaps";
+
+const O_NONBLOCK: i32 = nix::libc::O_NONBLOCK;
+const O_NOCTTY: i32 = nix::libc::O_NOCTTY;
+
+/// The machine that this program runs on.
+pub(crate) struct RealMachine {
+    /// Where messages go; never waited for.
+    console: Option<File>,
+}
+
+impl RealMachine {
+    pub(crate) fn new() -> Self {
+        Self { console: None }
+    }
+
+    /// Waits until one of the descriptors has something, the console takes something that waits for it, or the
+    /// time is over.
+    fn wait(&self, readable: &[BorrowedFd<'_>], console: &Console, time: Option<Duration>) {
+        let mut watched: Vec<_> = readable.iter().map(|fd| PollFd::new(*fd, PollFlags::POLLIN)).collect();
+        if let (Some(file), false) = (&self.console, console.is_empty()) {
+            watched.push(PollFd::new(file.as_fd(), PollFlags::POLLOUT));
+        }
+        let timeout = time.map_or(PollTimeout::NONE, |time| {
+            let milliseconds = time.as_micros().div_ceil(1000);
+            PollTimeout::try_from(milliseconds).unwrap_or(PollTimeout::MAX)
+        });
+        // A signal cannot interrupt this, since all are blocked; and if polling fails, whoever asked tries again.
+        let _ = poll(&mut watched, timeout);
+    }
+
+    /// Shows the output of a child until it has ended.
+    fn show_output(&mut self, child: &mut Child, output: &mut File, watch: &OwnedFd, console: &mut Console) {
+        let mut is_open = true;
+        loop {
+            let ended = matches!(child.try_wait(), Ok(Some(_)) | Err(_));
+            is_open = is_open && receive(output, console);
+            self.pump(console);
+            if ended {
+                return;
+            }
+            let both = [watch.as_fd(), output.as_fd()];
+            self.wait(if is_open { &both } else { &both[..1] }, console, None);
+        }
+    }
+}
+
+/// Takes what a child has written so far; says whether more may come.
+fn receive(output: &mut File, console: &mut Console) -> bool {
+    let mut chunk = [0; 1024];
+    // A bound, so that a child that never stops writing cannot keep us from looking at anything else.
+    for _ in 0..16 {
+        match output.read(&mut chunk) {
+            Ok(0) => return false,
+            Ok(count) => console.append(chunk.get(..count).unwrap_or_default()),
+            Err(error) => return error.kind() == io::ErrorKind::WouldBlock,
+        }
+    }
+    true
+}
+
+impl Machine for RealMachine {
+    fn block_signals(&mut self) {
+        let _ = signal::block(signal::Mask::ALL);
+    }
+
+    fn open_console(&mut self) {
+        let open = |path: &str, append| {
+            let flags = O_NONBLOCK | O_NOCTTY;
+            OpenOptions::new().write(true).append(append).custom_flags(flags).open(path).ok()
+        };
+        if let Some(console) = open(CONSOLE, false) {
+            let _ = descriptor::replace_standard(console.as_fd(), 1);
+            self.console = Some(console);
+        } else {
+            let duplicate = || descriptor::duplicate_standard(1).ok().map(File::from);
+            self.console = open(STANDARD_OUTPUT, true).or_else(duplicate);
+        }
+    }
+
+    fn pump(&mut self, console: &mut Console) {
+        let Some(file) = &mut self.console else { return };
+        console.pump(|bytes| file.write(bytes).unwrap_or(0));
+    }
+
+    fn signal_all(&mut self, signal: i32) {
+        // That there is nobody to signal is no failure.
+        let _ = process::send_signal_to_all(signal);
+    }
+
+    fn pass_time(&mut self, time: Duration, console: &mut Console) {
+        let end = Instant::now() + time;
+        loop {
+            self.pump(console);
+            let left = end.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return;
+            }
+            self.wait(&[], console, Some(left));
+        }
+    }
+
+    fn is_executable(&mut self, path: &str) -> Option<bool> {
+        fs::symlink_metadata(path).ok().map(|file| file.mode() & 0o111 != 0)
+    }
+
+    fn run(&mut self, program: &str, arguments: &[&str], console: &mut Console) -> Run {
+        let mut command = Command::new(program);
+        command.args(arguments);
+        let reader = match io::pipe() {
+            Ok((reader, writer)) => {
+                if let Ok(copy) = writer.try_clone() {
+                    command.stdout(Stdio::from(writer)).stderr(Stdio::from(copy));
+                }
+                Some(File::from(OwnedFd::from(reader)))
+            }
+            Err(_) => {
+                let warning = format!("Warning: {program}: could not create pipe for subprocess output");
+                console.append_line(warning.as_bytes());
+                None
+            }
+        };
+        self.pump(console);
+        let mut child = match command.spawn() {
+            Ok(child) => child,
+            Err(error) => return refused(program, &error, console),
+        };
+        // Only the child may hold the end that is written to, or the output never ends.
+        drop(command);
+        let watch = i32::try_from(child.id()).ok().and_then(|pid| pidfd::open(pid).ok());
+        match (reader, watch) {
+            (Some(mut output), Some(watch)) if descriptor::set_nonblocking(&output, true).is_ok() => {
+                self.show_output(&mut child, &mut output, &watch, console);
+            }
+            (Some(mut output), _) => {
+                // Without a way to see the child's end, the end of its output must do.
+                let _ = descriptor::set_nonblocking(&output, false);
+                let mut chunk = [0; 1024];
+                while let Ok(count @ 1..) = output.read(&mut chunk) {
+                    console.append(chunk.get(..count).unwrap_or_default());
+                    self.pump(console);
+                }
+            }
+            (None, _) => {}
+        }
+        let status = child.wait();
+        console.end_line();
+        self.pump(console);
+        if status.is_ok_and(|status| status.success()) { Run::Succeeded } else { Run::Failed }
+    }
+
+    fn swap_areas(&mut self) -> Vec<Vec<u8>> {
+        let text = fs::read(SWAPS).unwrap_or_default();
+        let lines = text.split(|byte| *byte == b'\n').skip(1);
+        lines
+            .filter_map(|line| line.split(|byte| byte.is_ascii_whitespace()).next())
+            .filter(|area| area.starts_with(b"/"))
+            .map(unescape)
+            .collect()
+    }
+
+    fn turn_swap_off(&mut self, area: &[u8]) -> Result<(), Errno> {
+        let area = CString::new(area).map_err(|_| Errno(nix::libc::EINVAL))?;
+        swap::turn_off(&area)
+    }
+
+    fn mounts(&mut self) -> Option<Vec<Mount>> {
+        fs::read(MOUNTS).ok().map(|text| Mount::parse_all(&text))
+    }
+
+    fn unmount(&mut self, point: &[u8]) -> Result<(), Errno> {
+        Ok(umount2(path(point), MntFlags::UMOUNT_NOFOLLOW)?)
+    }
+
+    fn make_read_only(&mut self, point: &[u8]) -> Result<(), Errno> {
+        let flags = MsFlags::MS_REMOUNT | MsFlags::MS_RDONLY;
+        Ok(mount::<Path, Path, Path, Path>(None, path(point), None, flags, None)?)
+    }
+
+    fn sync(&mut self) {
+        system::sync();
+    }
+
+    fn end_kernel(&mut self, how: KernelEnd) -> Errno {
+        system::end_kernel(how)
+    }
+}
+
+fn path(bytes: &[u8]) -> &Path {
+    Path::new(std::ffi::OsStr::from_bytes(bytes))
+}
+
+/// Says why a program did not come to run.
+fn refused(program: &str, error: &io::Error, console: &mut Console) -> Run {
+    match Errno::of(error) {
+        // What a new process lacks; anything else has to do with the program.
+        no_process @ Errno(nix::libc::EAGAIN | nix::libc::ENOMEM) => Run::NotForked(no_process),
+        _ => {
+            console.append_line(b"Failed to execute subprocess: ");
+            console.append_line(format!("{program}: {}", error_text(error)).as_bytes());
+            Run::Failed
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shown(console: &mut Console) -> String {
+        let mut shown = Vec::new();
+        console.pump(|bytes| {
+            shown.extend_from_slice(bytes);
+            bytes.len()
+        });
+        String::from_utf8(shown).unwrap()
+    }
+
+    #[test]
+    fn a_program_is_run_to_its_end_with_both_its_outputs() {
+        let (mut machine, mut console) = (RealMachine::new(), Console::default());
+        let script = "echo out; echo err >&2; printf unfinished; exit 3";
+        assert_eq!(machine.run("/bin/sh", &["-c", script], &mut console), Run::Failed);
+        assert_eq!(shown(&mut console), "out\nerr\nunfinished\n");
+        assert_eq!(machine.run("/bin/sh", &["-c", "exit 0"], &mut console), Run::Succeeded);
+    }
+
+    #[test]
+    fn a_program_that_floods_a_console_that_takes_nothing_is_not_held_up() {
+        let (mut machine, mut console) = (RealMachine::new(), Console::default());
+        let script = "i=0; while [ $i -lt 20000 ]; do echo line $i; i=$((i+1)); done";
+        assert_eq!(machine.run("/bin/sh", &["-c", script], &mut console), Run::Succeeded);
+        let text = shown(&mut console);
+        assert!(text.starts_with("line 0\nline 1\n") && text.len() <= 4096, "{} bytes", text.len());
+    }
+
+    #[test]
+    fn a_child_that_leaves_its_output_open_behind_is_not_waited_for() {
+        let (mut machine, mut console) = (RealMachine::new(), Console::default());
+        let before = Instant::now();
+        let script = "sleep 60 & echo $!; exit 0";
+        assert_eq!(machine.run("/bin/sh", &["-c", script], &mut console), Run::Succeeded);
+        assert!(before.elapsed() < Duration::from_secs(30));
+        let left_behind: i32 = shown(&mut console).trim().parse().unwrap();
+        process::send_signal(left_behind, 9).unwrap();
+    }
+
+    #[test]
+    fn a_program_that_is_not_there_is_named_with_the_reason() {
+        let (mut machine, mut console) = (RealMachine::new(), Console::default());
+        assert_eq!(machine.run("/nonexistent/swapoff", &["-a"], &mut console), Run::Failed);
+        let expected = "Failed to execute subprocess: \n/nonexistent/swapoff: No such file or directory\n";
+        assert_eq!(shown(&mut console), expected);
+    }
+}

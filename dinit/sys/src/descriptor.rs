@@ -22,15 +22,17 @@ pub fn take_inherited(number: RawFd) -> Result<OwnedFd, Errno> {
     Ok(unsafe { OwnedFd::from_raw_fd(number) })
 }
 
+/// Borrows one of the three standard descriptors, which stay open as long as the program runs; any other number
+/// gives standard error.
+pub fn standard(number: RawFd) -> BorrowedFd<'static> {
+    let number = if (0..=2).contains(&number) { number } else { 2 };
+    // SAFETY: the Rust runtime opens 0, 1 and 2 at start if need be, and nothing in this crate closes them.
+    unsafe { BorrowedFd::borrow_raw(number) }
+}
+
 /// Duplicates one of the three standard descriptors (0, 1, 2) into an owned, close-on-exec one above them.
 pub fn duplicate_standard(number: RawFd) -> Result<OwnedFd, Errno> {
-    let standard = match number {
-        0 => std::io::stdin().as_fd().try_clone_to_owned(),
-        1 => std::io::stdout().as_fd().try_clone_to_owned(),
-        2 => std::io::stderr().as_fd().try_clone_to_owned(),
-        _ => return Err(Errno(libc::EBADF)),
-    };
-    Ok(standard?)
+    duplicate_above(standard(number), 3)
 }
 
 /// Says whether a descriptor number is open in this process.

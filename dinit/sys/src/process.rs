@@ -87,6 +87,25 @@ pub fn become_subreaper() -> Result<(), Errno> {
     Ok(nix::sys::prctl::set_child_subreaper(true)?)
 }
 
+/// Raises our soft limit of open descriptors to the hard one; gives the soft limit before, if it was lower.
+pub fn raise_open_files() -> Result<Option<u64>, Errno> {
+    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    // SAFETY: the limit is writable and of the type that the call fills in.
+    if unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &raw mut limit) } != 0 {
+        return Err(last());
+    }
+    let before = limit.rlim_cur;
+    if before >= limit.rlim_max {
+        return Ok(None);
+    }
+    limit.rlim_cur = limit.rlim_max;
+    // SAFETY: the limit outlives the call.
+    if unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &raw const limit) } != 0 {
+        return Err(last());
+    }
+    Ok(Some(before))
+}
+
 /// Replaces this process; comes back only with the reason why that was not possible.
 ///
 /// The environment is the process environment, as `execv` does it; `program` is a path.

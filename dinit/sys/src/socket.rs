@@ -13,6 +13,11 @@ pub fn stream() -> Result<OwnedFd, Errno> {
     Ok(socket(AddressFamily::Unix, SockType::Stream, SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK, None)?)
 }
 
+/// Makes a blocking, close-on-exec local stream socket.
+pub fn blocking_stream() -> Result<OwnedFd, Errno> {
+    Ok(socket(AddressFamily::Unix, SockType::Stream, SockFlag::SOCK_CLOEXEC, None)?)
+}
+
 /// Says whether something listens at the path: a connection is made, or is only refused for lack of room.
 pub fn is_listened_at(path: &Path) -> bool {
     let Ok(probe) = stream() else { return false };

@@ -84,7 +84,7 @@ impl Error {
             Error::Unwritable { path, .. } => {
                 Some(format!("remove or rename `{path}` in the layer it came with"))
             }
-            Error::Ext4(mkext4::Error::Invalid(problem)) if problem.contains("full") => {
+            Error::Ext4(mkext4::Error::Invalid(problem)) if problem.contains("too small") => {
                 Some("choose a larger size for the root file system".to_owned())
             }
             Error::Io { .. }

@@ -44,16 +44,16 @@ pub struct Ext4Options {
 /// How large a file system is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ext4Size {
-    /// So many bytes; a multiple of 4096.
+    /// So many bytes; a multiple of 4096. A last block group that is too small for use is left out.
     Exactly(u64),
     /// What the tree needs and about so many bytes of free space.
     WithFree(u64),
 }
 
 impl Ext4Options {
-    /// Makes options for a file system without a label and with 5 percent reserved.
+    /// Makes options for a file system without a label and with 1 percent reserved.
     pub fn new(size: Ext4Size, uuid: [u8; 16], epoch: i64) -> Ext4Options {
-        Ext4Options { size, uuid, label: String::new(), hash_seed: None, epoch, reserved_percent: 5 }
+        Ext4Options { size, uuid, label: String::new(), hash_seed: None, epoch, reserved_percent: 1 }
     }
 }
 
@@ -75,7 +75,8 @@ pub struct Ext4Summary {
 pub fn write_ext4(tree: &Tree<Complete>, path: &Path, options: &Ext4Options) -> Result<Ext4Summary, Error> {
     let needs = Needs::of(tree);
     let size = needs.image_size(options.size);
-    let mut builder = FsBuilder::new(layout_options(options, size, &needs)).map_err(Error::Ext4)?;
+    let laid_out = needs.without_stump(size / BLOCK) * BLOCK;
+    let mut builder = FsBuilder::new(layout_options(options, laid_out, &needs)).map_err(Error::Ext4)?;
     let files = declare(tree, &mut builder, options.epoch)?;
     let layout = builder.seal().map_err(Error::Ext4)?;
     let mut copies = Vec::with_capacity(files.len());
@@ -160,7 +161,19 @@ impl Needs {
             }
             blocks = next;
         }
+        if self.without_stump(blocks) < blocks {
+            blocks = blocks.next_multiple_of(GROUP);
+        }
         blocks * BLOCK
+    }
+
+    /// Leaves out a last group that is too small for its own tables, as `mke2fs` does.
+    fn without_stump(&self, blocks: u64) -> u64 {
+        let rest = blocks % GROUP;
+        let groups = blocks.div_ceil(GROUP);
+        let tables =
+            3 + (groups * 32).div_ceil(BLOCK) + self.inode_count(blocks * BLOCK).div_ceil(16 * groups.max(1));
+        if blocks > GROUP && rest < tables + 50 { blocks - rest } else { blocks }
     }
 
     /// Returns how many inodes a file system of `size` bytes gets: one for 16 KiB, and a quarter to spare.
@@ -327,7 +340,8 @@ fn copy_contents(copies: &[Copy<'_>], image: &File, path: &Path) -> Result<(), E
 }
 
 fn copy_part(copies: &[Copy<'_>], image: &File, path: &Path) -> Result<(), Error> {
-    let mut gathered = Gathered { bytes: Vec::with_capacity(2 * GATHER), at: 0, image, path };
+    let mut gathered =
+        Gathered { buffer: vec![0; 2 * GATHER + BLOCK as usize], length: 0, at: 0, image, path };
     for copy in copies {
         let mut done = 0;
         while done < copy.len {
@@ -342,7 +356,8 @@ fn copy_part(copies: &[Copy<'_>], image: &File, path: &Path) -> Result<(), Error
 
 /// Bytes on their way into the image that lie in one piece there.
 struct Gathered<'a> {
-    bytes: Vec<u8>,
+    buffer: Vec<u8>,
+    length: usize,
     at: u64,
     image: &'a File,
     path: &'a Path,
@@ -351,23 +366,28 @@ struct Gathered<'a> {
 impl Gathered<'_> {
     /// Returns room for `count` bytes at `to`, writing out first what cannot be joined with them.
     fn room(&mut self, to: u64, count: usize) -> Result<&mut [u8], Error> {
-        let end = self.at + self.bytes.len() as u64;
+        let end = self.at + self.length as u64;
         let joins = end <= to && to - end < BLOCK;
-        if !joins || self.bytes.len() >= GATHER {
+        if !joins || self.length >= GATHER {
             self.flush()?;
             self.at = to;
         }
-        // The rest of a file's last block is zero.
         let start = (to - self.at) as usize;
-        self.bytes.resize(start + count, 0);
-        Ok(&mut self.bytes[start..])
+        // The rest of a file's last block is zero.
+        self.buffer[self.length..start].fill(0);
+        self.length = start + count;
+        Ok(&mut self.buffer[start..start + count])
     }
 
+    /// Writes what is gathered; only zeros stay a hole in the file.
     fn flush(&mut self) -> Result<(), Error> {
-        self.image
-            .write_all_at(&self.bytes, self.at)
-            .map_err(|source| Error::io("write", self.path, source))?;
-        self.bytes.clear();
+        const ZEROS: [u8; BLOCK as usize] = [0; BLOCK as usize];
+        let gathered = &self.buffer[..self.length];
+        if !gathered.chunks(ZEROS.len()).all(|block| *block == ZEROS[..block.len()]) {
+            let write = self.image.write_all_at(gathered, self.at);
+            write.map_err(|source| Error::io("write", self.path, source))?;
+        }
+        self.length = 0;
         Ok(())
     }
 }

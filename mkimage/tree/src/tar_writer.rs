@@ -30,7 +30,10 @@ fn write_member<S: State, W: Write>(
     entry: &Entry,
     epoch: i64,
 ) -> Result<(), Error> {
-    let (_, inode) = tree.inode(path, entry);
+    // Whoever unpacks must meet the contents before other names of them, so the first name brings them.
+    let (target, inode) = tree.inode(path, entry);
+    let other_names = tree.links.get(target);
+    let first_name = other_names.and_then(|names| names.first()).map_or(target, |name| name.min(target));
     let mut header = Header::new_gnu();
     header.set_mode(inode.mode);
     header.set_uid(inode.uid.into());
@@ -43,7 +46,11 @@ fn write_member<S: State, W: Write>(
     };
     let mut link = None;
     let mut content = None;
-    match &entry.kind {
+    match &inode.kind {
+        _ if first_name != path => {
+            header.set_entry_type(EntryType::Link);
+            link = Some(member_name(first_name, false));
+        }
         Kind::File(bytes) => {
             header.set_entry_type(EntryType::Regular);
             header.set_size(bytes.len());
@@ -54,17 +61,14 @@ fn write_member<S: State, W: Write>(
             header.set_entry_type(EntryType::Symlink);
             link = Some(target.clone());
         }
-        Kind::Hardlink(target) => {
-            header.set_entry_type(EntryType::Link);
-            link = Some(member_name(target, false));
-        }
+        Kind::Hardlink(_) => return Err(Error::unwritable("tar", path, "it names another hard link")),
         Kind::CharDevice { major, minor } => device(&mut header, EntryType::Char, *major, *minor)?,
         Kind::BlockDevice { major, minor } => device(&mut header, EntryType::Block, *major, *minor)?,
         Kind::Fifo => header.set_entry_type(EntryType::Fifo),
     }
-    // Attributes belong to the inode, so they are told once, with the name that is not a link.
     let mut records = Vec::new();
-    for (name, value) in &entry.xattrs {
+    // Attributes belong to the inode, so they are told once.
+    for (name, value) in inode.xattrs.iter().filter(|_| first_name == path) {
         let name = std::str::from_utf8(name)
             .map_err(|_| Error::unwritable("tar", path, "the name of an extended attribute is not UTF-8"))?;
         records.push((format!("SCHILY.xattr.{name}"), value.as_slice()));

@@ -9,16 +9,16 @@ use mkimage_tree::{
     Complete, Configured, Entry, Error, Kind, Layer, MergePolicy, Provenance, Tree, TreePath, Weight,
 };
 
-pub fn path(text: &str) -> TreePath {
+pub(crate) fn path(text: &str) -> TreePath {
     if text == "." { TreePath::root() } else { TreePath::new(text).unwrap() }
 }
 
-pub fn package(name: &str) -> Provenance {
+pub(crate) fn package(name: &str) -> Provenance {
     Provenance::package(name, "1")
 }
 
 /// Makes a layer of the lines.
-pub fn layer(provenance: &Provenance, lines: &[&str]) -> Layer {
+pub(crate) fn layer(provenance: &Provenance, lines: &[&str]) -> Layer {
     let mut layer = Layer::new(provenance.clone());
     for line in lines {
         let mut words = line.splitn(3, ' ');
@@ -67,7 +67,7 @@ fn entry(provenance: &Provenance, kind: &str, argument: &str) -> (Entry, bool) {
 }
 
 /// Lists a tree in the same notation, without its root; modes and owners only where they are unusual.
-pub fn listing<S: mkimage_tree::State>(tree: &Tree<S>) -> Vec<String> {
+pub(crate) fn listing<S: mkimage_tree::State>(tree: &Tree<S>) -> Vec<String> {
     let mut lines = Vec::new();
     for (path, entry) in tree.iter().filter(|(path, _)| !path.is_root()) {
         let (letter, usual, argument) = match &entry.kind {
@@ -79,7 +79,8 @@ pub fn listing<S: mkimage_tree::State>(tree: &Tree<S>) -> Vec<String> {
             Kind::BlockDevice { major, minor } => ("b", 0o600, format!("{major}:{minor}")),
             Kind::Fifo => ("p", 0o600, String::new()),
         };
-        let unusual = (entry.mode, entry.uid, entry.gid) != (usual, 0, 0);
+        // A hard link has the metadata of its target.
+        let unusual = letter != "h" && (entry.mode, entry.uid, entry.gid) != (usual, 0, 0);
         let metadata =
             if unusual { format!(":{:o}:{}:{}", entry.mode, entry.uid, entry.gid) } else { String::new() };
         lines.push(format!("{letter}{metadata} {} {argument}", &path.to_string()[1..]).trim_end().to_owned());
@@ -88,7 +89,7 @@ pub fn listing<S: mkimage_tree::State>(tree: &Tree<S>) -> Vec<String> {
 }
 
 /// Merges layers, each of the package at its side.
-pub fn merged(layers: &[(&str, &[&str])], policy: &MergePolicy) -> Result<Tree<Configured>, Error> {
+pub(crate) fn merged(layers: &[(&str, &[&str])], policy: &MergePolicy) -> Result<Tree<Configured>, Error> {
     let mut tree = Tree::new();
     for (name, lines) in layers {
         tree = tree.merge(&layer(&package(name), lines), policy)?;
@@ -97,6 +98,6 @@ pub fn merged(layers: &[(&str, &[&str])], policy: &MergePolicy) -> Result<Tree<C
 }
 
 /// Makes a complete tree of one layer.
-pub fn tree(lines: &[&str]) -> Tree<Complete> {
+pub(crate) fn tree(lines: &[&str]) -> Tree<Complete> {
     Tree::standalone([&layer(&package("only"), lines)], &MergePolicy::new()).unwrap()
 }

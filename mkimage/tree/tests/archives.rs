@@ -1,0 +1,301 @@
+//! The tar reader, the tar writer, and stored layers: what goes in comes out.
+
+mod notation;
+
+use std::path::PathBuf;
+
+use mkimage_tree::{
+    Blob, Content, ContentDigest, Entry, Error, Kind, Layer, MergePolicy, Provenance, Tree, TreePath, Weight,
+    write_tar,
+};
+use notation::{layer, listing, package, path, tree};
+
+const EPOCH: i64 = 1_700_000_000;
+
+/// Keeps a file's bytes in a directory that lives as long as the value.
+struct Kept {
+    _directory: tempfile::TempDir,
+    path: PathBuf,
+}
+
+fn kept(bytes: &[u8]) -> Kept {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("archive");
+    std::fs::write(&path, bytes).unwrap();
+    Kept { _directory: directory, path }
+}
+
+fn read_tar(bytes: &[u8]) -> Result<Layer, Error> {
+    Layer::from_tar(&Blob::open(kept(bytes).path)?, &package("only"))
+}
+
+/// Writes one raw member: header fields as given, then its content.
+fn member(name: &[u8], kind: u8, link: &[u8], content: &[u8]) -> Vec<u8> {
+    let mut header = tar::Header::new_gnu();
+    header.as_mut_bytes()[..name.len()].copy_from_slice(name);
+    header.as_mut_bytes()[157..157 + link.len()].copy_from_slice(link);
+    header.set_entry_type(tar::EntryType::new(kind));
+    header.set_mode(0o100644);
+    header.set_uid(1);
+    header.set_gid(2);
+    header.set_mtime(3);
+    header.set_size(content.len() as u64);
+    header.set_cksum();
+    let mut bytes = [header.as_bytes(), content].concat();
+    bytes.resize(bytes.len().next_multiple_of(512), 0);
+    bytes
+}
+
+fn archive(members: &[Vec<u8>]) -> Vec<u8> {
+    [members.concat(), vec![0; 1024]].concat()
+}
+
+fn pax(key: &[u8], value: &[u8]) -> Vec<u8> {
+    let bare = key.len() + value.len() + 3;
+    let length = (bare..).find(|length| bare + length.to_string().len() == *length).unwrap();
+    [length.to_string().as_bytes(), b" ", key, b"=", value, b"\n"].concat()
+}
+
+#[test]
+fn a_tree_written_as_tar_is_read_back_as_it_was() {
+    let long = "d/".repeat(70) + "file";
+    let long_file = format!("f {long} deep");
+    let long_link = format!("l link {long}");
+    let before = tree(&[
+        "d:1777:0:0 tmp",
+        "f:4755:0:42 bin/su content",
+        "h bin/sudo bin/su",
+        "f empty",
+        &long_file,
+        &long_link,
+        "c:620:0:5 console 5:1",
+        "b vda 254:0",
+        "p:600:7:8 pipe",
+    ]);
+    let bytes = write_tar(&before, Vec::new(), EPOCH).unwrap();
+    let after = Tree::standalone([&read_tar(&bytes).unwrap()], &MergePolicy::new()).unwrap();
+    assert_eq!(listing(&after), listing(&before));
+}
+
+#[test]
+fn the_first_name_in_a_tar_archive_brings_the_content() {
+    let bytes = write_tar(&tree(&["f:755 b content", "h a b", "h c b"]), Vec::new(), EPOCH).unwrap();
+    let after = Tree::standalone([&read_tar(&bytes).unwrap()], &MergePolicy::new()).unwrap();
+    assert_eq!(listing(&after), ["f:755:0:0 a content", "h b a", "h c a"]);
+}
+
+#[test]
+fn attributes_may_hold_any_byte() {
+    let value = b"\x01\n12 a=b\n\0\xff";
+    let mut layer = Layer::new(package("only"));
+    let mut entry = Entry::file("x", 0o755, package("only"));
+    entry.xattrs.insert(b"security.capability".to_vec(), value.to_vec());
+    layer.put(path("ping"), entry);
+    let before = Tree::standalone([&layer], &MergePolicy::new()).unwrap();
+    let bytes = write_tar(&before, Vec::new(), EPOCH).unwrap();
+    let after = Tree::standalone([&read_tar(&bytes).unwrap()], &MergePolicy::new()).unwrap();
+    assert_eq!(after.get(&path("ping")).unwrap().xattrs[&b"security.capability"[..]], value);
+}
+
+#[test]
+fn headers_and_extensions_tell_the_metadata() {
+    let records = [pax(b"path", b"./from/pax"), pax(b"uid", b"70000"), pax(b"mtime", b"99.5")].concat();
+    let bytes = archive(&[
+        member(b"./a", b'0', b"", b"one"),
+        member(b"PaxHeader", b'x', b"", &records),
+        member(b"./b", b'0', b"", b"two"),
+        member(b"./d/", b'5', b"", b""),
+        member(b"././@LongLink", b'L', b"", b"./from/gnu\0"),
+        member(b"./c", b'0', b"", b"three"),
+    ]);
+    let layer = read_tar(&bytes).unwrap();
+    let lines: Vec<String> = layer
+        .entries()
+        .iter()
+        .map(|(path, entry)| {
+            let content = entry.content().map(|content| content.bytes().unwrap()).unwrap_or_default();
+            let content = String::from_utf8(content).unwrap();
+            format!("{path} {:o} {}:{} {} {content}", entry.mode, entry.uid, entry.gid, entry.mtime)
+        })
+        .collect();
+    assert_eq!(
+        lines,
+        ["/a 644 1:2 3 one", "/from/pax 644 70000:2 99 two", "/d 644 1:2 3 ", "/from/gnu 644 1:2 3 three"]
+    );
+}
+
+#[test]
+fn names_that_may_leave_the_tree_are_refused() {
+    for (name, link, kind) in [
+        (&b"../a"[..], &b""[..], b'0'),
+        (b"a/../../b", b"", b'0'),
+        (b"/etc/passwd", b"", b'0'),
+        (b"a", b"../b", b'1'),
+        (b"a", b"/b", b'1'),
+    ] {
+        let error = read_tar(&archive(&[member(name, kind, link, b"")])).unwrap_err();
+        assert!(matches!(error, Error::Path { .. }), "{error}");
+    }
+    // A symbolic link may say anything; it is never followed outside the tree.
+    assert!(read_tar(&archive(&[member(b"a", b'2', b"/../../etc", b"")])).is_ok());
+}
+
+#[test]
+fn what_is_not_supported_or_damaged_is_refused() {
+    let sparse_record = pax(b"GNU.sparse.major", b"1");
+    let size_record = pax(b"size", b"9");
+    for (what, bytes) in [
+        ("sparse", archive(&[member(b"a", b'S', b"", b"")])),
+        (
+            "sparse by record",
+            archive(&[member(b"P", b'x', b"", &sparse_record), member(b"a", b'0', b"", b"")]),
+        ),
+        ("size by record", archive(&[member(b"P", b'x', b"", &size_record), member(b"a", b'0', b"", b"")])),
+        ("unknown type", archive(&[member(b"a", b'Z', b"", b"")])),
+        (
+            "record without length",
+            archive(&[member(b"P", b'x', b"", b"path=a\n"), member(b"a", b'0', b"", b"")]),
+        ),
+        (
+            "record too long",
+            archive(&[member(b"P", b'x', b"", b"99 path=a\n"), member(b"a", b'0', b"", b"")]),
+        ),
+        ("nothing after a record", archive(&[member(b"P", b'x', b"", &pax(b"path", b"b"))])),
+        ("content cut off", member(b"a", b'0', b"", &[1; 2000])[..1500].to_vec()),
+        ("header cut off", member(b"a", b'0', b"", b"")[..300].to_vec()),
+        ("checksum", {
+            let mut bytes = archive(&[member(b"a", b'0', b"", b"")]);
+            bytes[3] = b'x';
+            bytes
+        }),
+        ("link to nowhere", archive(&[member(b"a", b'2', b"", b"")])),
+    ] {
+        match read_tar(&bytes) {
+            Err(Error::Input { .. } | Error::Io { .. }) => {}
+            other => panic!("{what}: {other:?}"),
+        }
+    }
+}
+
+#[test]
+fn contents_are_spans_of_the_archive() {
+    let layer = read_tar(&archive(&[member(b"a", b'0', b"", b"text")])).unwrap();
+    assert!(matches!(layer.entries()[0].1.content(), Some(Content::Span { offset: 512, len: 4, .. })));
+}
+
+fn layer_of_everything() -> Layer {
+    let mut all = layer(
+        &Provenance::Configure("ldconfig".into()),
+        &[
+            "- gone",
+            "d:1777:5:6 tmp",
+            "f tmp/a content",
+            "f empty",
+            "l s target",
+            "h h tmp/a",
+            "c c 1:3",
+            "b b 254:0",
+            "p p",
+        ],
+    );
+    all.weigh(path("tmp"), Weight::Imposed).weigh(TreePath::root(), Weight::Implied);
+    let mut entry = Entry::file("other", 0o600, package("pack")).changed_at(-5);
+    entry.xattrs.insert(b"user.x".to_vec(), b"\0\xff".to_vec());
+    all.put(TreePath::new(b"not text \xff").unwrap(), entry);
+    all
+}
+
+#[test]
+fn a_stored_layer_is_loaded_as_it_was() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("layer");
+    let before = layer_of_everything();
+    before.store(&file).unwrap();
+    let after = Layer::load(&file).unwrap();
+    assert_eq!(after.provenance(), before.provenance());
+    assert_eq!(after.removals(), before.removals());
+    assert_eq!(after.weight(&path("tmp")), Weight::Imposed);
+    assert_eq!(after.weight(&TreePath::root()), Weight::Implied);
+    let entries = |layer: &Layer| -> Vec<String> {
+        let line = |(path, entry): &(TreePath, Entry)| {
+            let bytes = entry.content().map(|content| content.bytes().unwrap());
+            let kind = if bytes.is_some() { "file".to_owned() } else { format!("{:?}", entry.kind) };
+            let metadata = (entry.mode, entry.uid, entry.gid, entry.mtime);
+            format!("{path:?} {kind} {bytes:?} {metadata:?} {:?} {}", entry.xattrs, entry.provenance)
+        };
+        layer.entries().iter().map(line).collect()
+    };
+    assert_eq!(entries(&after), entries(&before));
+    let names: Vec<_> =
+        std::fs::read_dir(directory.path()).unwrap().map(|item| item.unwrap().file_name()).collect();
+    assert_eq!(names, ["layer"]);
+}
+
+#[test]
+fn a_stored_layer_with_any_byte_changed_or_missing_is_refused() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("layer");
+    layer_of_everything().store(&file).unwrap();
+    let good = std::fs::read(&file).unwrap();
+    for at in 0..good.len() {
+        let mut bad = good.clone();
+        bad[at] ^= 0x41;
+        std::fs::write(&file, &bad).unwrap();
+        assert!(Layer::load(&file).is_err(), "byte {at} changed");
+        std::fs::write(&file, &good[..at]).unwrap();
+        assert!(Layer::load(&file).is_err(), "cut at {at}");
+    }
+    std::fs::write(&file, [&good[..], b"x"].concat()).unwrap();
+    assert!(Layer::load(&file).is_err(), "longer");
+}
+
+#[test]
+fn the_digest_of_a_tree_sees_every_field_but_provenance() {
+    let digest = |lines: &[&str]| tree(lines).digest(ContentDigest::ByBytes).unwrap();
+    let base = digest(&["f a x", "d b"]);
+    assert_eq!(base, digest(&["d b", "f a x"]));
+    for other in [
+        &["f a y", "d b"][..],
+        &["f:600 a x", "d b"],
+        &["f:644:1:0 a x", "d b"],
+        &["f:644:0:1 a x", "d b"],
+        &["f c x", "d b"],
+        &["l a x", "d b"],
+        &["f a x", "p b"],
+        &["f a x"],
+    ] {
+        assert_ne!(base, digest(other), "{other:?}");
+    }
+    let from = |provenance: &Provenance| {
+        let layer = layer(provenance, &["f a x", "d b"]);
+        Tree::standalone([&layer], &MergePolicy::new()).unwrap().digest(ContentDigest::ByBytes).unwrap()
+    };
+    assert_eq!(from(&package("one")), from(&Provenance::Overlay));
+}
+
+#[test]
+fn identified_contents_are_digested_without_being_read() {
+    let file = kept(b"0123456789");
+    let blob = Blob::open_identified(&file.path, mkimage_tree::Digest::of(b"0123456789")).unwrap();
+    let tree_of = |offset| {
+        let mut layer = Layer::new(package("only"));
+        layer.put(
+            path("a"),
+            Entry::new(Kind::File(Content::span(&blob, offset, 4).unwrap()), 0o644, package("only")),
+        );
+        Tree::standalone([&layer], &MergePolicy::new()).unwrap()
+    };
+    let by_origin = |offset| tree_of(offset).digest(ContentDigest::ByOrigin).unwrap();
+    let by_bytes = |offset| tree_of(offset).digest(ContentDigest::ByBytes).unwrap();
+    assert_ne!(by_origin(0), by_origin(1));
+    assert_eq!(by_bytes(0), tree(&["f a 0123"]).digest(ContentDigest::ByBytes).unwrap());
+    let before = by_origin(2);
+    std::fs::write(&file.path, b"").unwrap();
+    assert_eq!(by_origin(2), before);
+    assert!(tree_of_len_is_read(&blob));
+}
+
+/// Reading what is no longer there is an error, never a shorter content.
+fn tree_of_len_is_read(blob: &std::sync::Arc<Blob>) -> bool {
+    Content::span(blob, 0, 4).unwrap().bytes().is_err()
+}

@@ -42,7 +42,7 @@ pub fn is_open(number: RawFd) -> bool {
 }
 
 /// Makes `target` (0, 1 or 2) refer to what `source` refers to; the copy is inherited by children.
-pub fn replace_standard(source: BorrowedFd<'_>, target: RawFd) -> Result<(), Errno> {
+pub fn replace_standard(source: impl AsFd, target: RawFd) -> Result<(), Errno> {
     match target {
         0 => nix::unistd::dup2_stdin(source)?,
         1 => nix::unistd::dup2_stdout(source)?,

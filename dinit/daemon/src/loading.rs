@@ -1,0 +1,144 @@
+//! Loading, reloading and unloading: what the loader found enters the graph, and how it is launched is kept here.
+
+use crate::daemon::{Daemon, now};
+use crate::options::Level;
+use dinit_graph::{Answer, Request, ServiceId};
+use dinit_load::{Context, Failure, Identity, LoadError, Loader, LogTarget, Message, NewService, SystemHost};
+use dinit_sys::process;
+use std::rc::Rc;
+
+/// Why a service could not be loaded, as far as a client is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum LoadFailure {
+    /// There is no description of it.
+    NotFound,
+    /// Its own description is wrong.
+    Description,
+    /// Anything else, such as a dependency that cannot be loaded.
+    Other,
+}
+
+impl Daemon {
+    /// Loads a service unless it is loaded, and logs what is wrong.
+    pub(crate) fn load(&mut self, name: &[u8], context: Context<'_>) -> Result<ServiceId, LoadFailure> {
+        self.load_silently(name).map_err(|error| {
+            self.log.message(Level::Error, error.message(context));
+            let is_own = error.name == name || name.starts_with(&[error.name.as_slice(), b"@"].concat());
+            match error.failure {
+                Failure::NotFound if is_own => LoadFailure::NotFound,
+                Failure::Description { .. } if is_own => LoadFailure::Description,
+                Failure::NotFound | Failure::Description { .. } | Failure::Other(_) => LoadFailure::Other,
+            }
+        })
+    }
+
+    /// Loads a service unless it is loaded; what is wrong with itself is given, not logged.
+    ///
+    /// # Errors
+    /// The text that says what is wrong.
+    pub(crate) fn load_quietly(&mut self, name: &[u8]) -> Result<ServiceId, Vec<u8>> {
+        self.load_silently(name).map_err(|error| error.text().to_vec())
+    }
+
+    /// Reads the description of a service again; says whether it is in force now.
+    pub(crate) fn reload(&mut self, service: ServiceId) -> bool {
+        let host = SystemHost::new();
+        let loader = Loader {
+            host: &host,
+            directories: &self.settings.directories,
+            variables: &self.environment,
+            identity: own_identity(),
+        };
+        let Some(current) = self.execs.get(&service).map(Rc::clone) else { return false };
+        let mut effects = Vec::new();
+        let reloading = loader.reload(&mut self.graph, service, &current, now(), &mut effects);
+        self.keep(reloading.services);
+        self.log_messages(reloading.messages);
+        let is_in_force = match reloading.outcome {
+            Ok(exec) => {
+                if !matches!(exec.log, LogTarget::Buffer(_)) {
+                    self.forget_buffer(&exec.name);
+                }
+                self.execs.insert(service, Rc::new(exec));
+                true
+            }
+            Err(error) => {
+                self.log.message(Level::Error, error.message(Context::Reload));
+                false
+            }
+        };
+        self.effects.extend(effects);
+        self.settle();
+        is_in_force
+    }
+
+    /// Forgets a stopped service that nothing needs; says whether that was possible.
+    pub(crate) fn unload(&mut self, service: ServiceId) -> bool {
+        let name = self.name_of(service);
+        if self.ask(Request::Unload { service }) != Answer::Done {
+            return false;
+        }
+        let exec = self.execs.remove(&service);
+        self.control.forget_service(service);
+        self.sockets.remove(&service);
+        self.failed_starts.remove(&service);
+        self.forget_buffer(&name);
+        for producer in [Some(name), exec.and_then(|exec| exec.consumer_of.clone())].into_iter().flatten() {
+            if self.graph.find(&producer).is_none() && self.graph.consumer(&producer).is_none() {
+                self.outputs.forget_pipe(&producer);
+            }
+        }
+        true
+    }
+
+    /// Gives the directory in which the description of a service was found.
+    pub(crate) fn description_directory(&self, service: ServiceId) -> Option<Vec<u8>> {
+        self.execs.get(&service).map(|exec| exec.origin.directory.clone())
+    }
+
+    fn forget_buffer(&mut self, name: &[u8]) {
+        if let Some(reader) = self.outputs.buffer_reader(name) {
+            self.reactor.remove(reader);
+        }
+        self.outputs.forget_buffer(name);
+    }
+
+    fn load_silently(&mut self, name: &[u8]) -> Result<ServiceId, LoadError> {
+        let host = SystemHost::new();
+        let loader = Loader {
+            host: &host,
+            directories: &self.settings.directories,
+            variables: &self.environment,
+            identity: own_identity(),
+        };
+        let loading = loader.load(&mut self.graph, name);
+        self.keep(loading.services);
+        self.log_messages(loading.messages);
+        loading.outcome
+    }
+
+    fn keep(&mut self, services: Vec<NewService>) {
+        for NewService { id, exec } in services {
+            self.execs.insert(id, Rc::new(exec));
+        }
+    }
+
+    fn log_messages(&mut self, messages: Vec<Message>) {
+        for message in messages {
+            let level = match message.level {
+                dinit_load::Level::Warning => Level::Warn,
+                dinit_load::Level::Error => Level::Error,
+            };
+            self.log.message(level, message.text);
+        }
+    }
+}
+
+/// Says who the daemon is.
+fn own_identity() -> Identity {
+    Identity {
+        effective_uid: process::effective_uid(),
+        real_uid: process::real_uid(),
+        real_gid: process::real_gid(),
+    }
+}

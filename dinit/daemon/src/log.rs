@@ -1,0 +1,356 @@
+//! The daemon's own messages: two streams (console and main log), each with a bounded buffer.
+//!
+//! A message becomes one line; lines are written one at a time and never interleaved. Writing never waits: what the
+//! other side does not take stays in the buffer, and a message that does not fit is dropped as a whole, which is
+//! noted once. While a service has the console, lines for it are kept here.
+
+use crate::options::Level;
+use dinit_sys::{Errno, descriptor, error_text, socket};
+use std::collections::VecDeque;
+use std::ffi::OsStr;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+
+/// The bytes that a stream keeps while its other side does not take them.
+const CAPACITY: usize = 4096;
+
+/// How long logging must have been away from the console for its kept lines to be stale, in nanoseconds.
+const STALE_AFTER: u64 = 1_000_000_000;
+
+const DISCARDED: &[u8] = b"dinit: *** log message discarded due to full buffer ***\n";
+const SYSLOG: &str = "/dev/log";
+
+/// The daemon facility of syslog.
+const FACILITY: u8 = 3 << 3;
+
+/// What became of a service, for the two forms in which that is shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Milestone {
+    Started,
+    Stopped,
+    /// The start failed by itself.
+    Failed,
+    /// The start failed because that of a dependency did.
+    DependencyFailed,
+}
+
+/// Which stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Which {
+    Console,
+    Main,
+}
+
+/// Both streams.
+#[derive(Debug)]
+pub(crate) struct Log {
+    console: Stream,
+    main: Stream,
+    quiet: bool,
+    /// Where the main log goes; syslog if this is nothing.
+    file: Option<Vec<u8>>,
+    tenure: Tenure,
+}
+
+/// Who has the console.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Tenure {
+    Ours,
+    /// The line that is being written is finished first.
+    Yielding,
+    /// A service has it, since that time of the monotonic clock.
+    Away(u64),
+}
+
+impl Log {
+    /// Makes both streams; the console stream writes to standard output from now on, the main one once opened.
+    pub(crate) fn new(console: Level, main: Level, quiet: bool, file: Option<Vec<u8>>) -> Self {
+        Self {
+            console: Stream::new(console, Some(Sink::Standard)),
+            main: Stream::new(main, None),
+            quiet,
+            file,
+            tenure: Tenure::Ours,
+        }
+    }
+
+    /// Makes standard output non-blocking, as the console stream needs it.
+    pub(crate) fn start_console(&self) {
+        let _ = descriptor::set_nonblocking(std::io::stdout(), true);
+    }
+
+    /// Makes standard output blocking again, for whoever uses it next.
+    pub(crate) fn leave_console(&self) {
+        let _ = descriptor::set_nonblocking(std::io::stdout(), false);
+    }
+
+    /// Says something on both streams.
+    pub(crate) fn message(&mut self, level: Level, text: impl AsRef<[u8]>) {
+        self.on_console(level, text.as_ref());
+        self.in_main(level, text.as_ref());
+    }
+
+    /// Says something in the main log only.
+    pub(crate) fn in_main(&mut self, level: Level, text: impl AsRef<[u8]>) {
+        if level < self.main.level {
+            return;
+        }
+        let text = text.as_ref();
+        let line = if self.file.is_some() {
+            [b"dinit: ", text, b"\n"].concat()
+        } else {
+            let severity = match level {
+                Level::Debug => 7,
+                Level::Notice => 5,
+                Level::Warn => 4,
+                Level::Error | Level::None => 3,
+            };
+            [format!("<{}>", FACILITY + severity).as_bytes(), b"dinit: ", text, b"\n"].concat()
+        };
+        self.main.push(line);
+        self.pump(Which::Main);
+    }
+
+    /// Says what became of a service, in the form that each stream has for that.
+    pub(crate) fn milestone(&mut self, milestone: Milestone, name: &[u8]) {
+        let (mark, words, console_level, level): (&[u8], &[u8], Level, Level) = match milestone {
+            Milestone::Started => (b"[  OK  ] ", b" started.", Level::Notice, Level::Notice),
+            Milestone::Stopped => (b"[STOPPD] ", b" stopped.", Level::Notice, Level::Notice),
+            Milestone::Failed => (b"[FAILED] ", b" failed to start.", Level::Error, Level::Error),
+            Milestone::DependencyFailed => (b"[FAILED] ", b" failed to start.", Level::Warn, Level::Error),
+        };
+        if !self.quiet || console_level >= self.console.level {
+            self.console.push([mark, name, b"\n"].concat());
+            self.pump(Which::Console);
+        }
+        self.in_main(level, [b"service ", name, words].concat());
+    }
+
+    /// Opens the main stream if it is not open; only a log file that cannot be opened is an error.
+    ///
+    /// # Errors
+    /// The text of the failure, for the log.
+    pub(crate) fn open_main(&mut self) -> Result<(), String> {
+        if self.main.sink.is_some() {
+            return Ok(());
+        }
+        self.main.sink = match &self.file {
+            None => socket::datagram_to(Path::new(SYSLOG)).ok().map(Sink::Datagram),
+            Some(path) => Some(Sink::Descriptor(open_file(path)?)),
+        };
+        self.pump(Which::Main);
+        Ok(())
+    }
+
+    /// Says whether the main log is a file.
+    pub(crate) fn is_to_file(&self) -> bool {
+        self.file.is_some()
+    }
+
+    /// Writes as much as the other side takes now.
+    pub(crate) fn pump(&mut self, which: Which) {
+        match which {
+            Which::Main => self.main.pump(usize::MAX),
+            Which::Console => match self.tenure {
+                Tenure::Ours => self.console.pump(usize::MAX),
+                Tenure::Yielding => self.console.pump(1),
+                Tenure::Away(_) => {}
+            },
+        }
+    }
+
+    /// Gives the descriptor to wait for before the next `pump`, if there is something to write.
+    pub(crate) fn awaited(&self, which: Which) -> Option<BorrowedFd<'_>> {
+        match (which, self.tenure) {
+            (Which::Main, _) => self.main.awaited(),
+            (Which::Console, Tenure::Ours | Tenure::Yielding) => self.console.awaited(),
+            (Which::Console, Tenure::Away(_)) => None,
+        }
+    }
+
+    /// Gives the descriptor that a stream writes to.
+    pub(crate) fn descriptor(&self, which: Which) -> Option<BorrowedFd<'_>> {
+        match which {
+            Which::Console => self.console.sink.as_ref().map(Sink::as_fd),
+            Which::Main => self.main.sink.as_ref().map(Sink::as_fd),
+        }
+    }
+
+    /// Begins to let go of the console: no further line is begun.
+    pub(crate) fn yield_console(&mut self) {
+        if self.tenure == Tenure::Ours {
+            self.tenure = Tenure::Yielding;
+        }
+    }
+
+    /// Says whether logging lets go of the console right now; true once for each `yield_console`.
+    pub(crate) fn has_yielded(&mut self, now: u64) -> bool {
+        if self.tenure != Tenure::Yielding || self.console.is_within_line() {
+            return false;
+        }
+        self.tenure = Tenure::Away(now);
+        self.leave_console();
+        true
+    }
+
+    /// Takes the console back; lines that were kept for long are dropped.
+    pub(crate) fn resume_console(&mut self, now: u64) {
+        if let Tenure::Away(since) = self.tenure {
+            if now.saturating_sub(since) >= STALE_AFTER {
+                self.console.clear();
+            }
+            self.start_console();
+        }
+        self.tenure = Tenure::Ours;
+        self.pump(Which::Console);
+    }
+
+    /// Waits until both streams have written everything, or five seconds.
+    pub(crate) fn flush(&mut self) {
+        const LIMIT: u64 = 5_000_000_000;
+        let end = dinit_sys::system::monotonic_nanoseconds().saturating_add(LIMIT);
+        loop {
+            self.pump(Which::Console);
+            self.pump(Which::Main);
+            let waiting: Vec<BorrowedFd<'_>> =
+                [Which::Console, Which::Main].into_iter().filter_map(|which| self.awaited(which)).collect();
+            let left = end.saturating_sub(dinit_sys::system::monotonic_nanoseconds());
+            if waiting.is_empty() || left == 0 {
+                return;
+            }
+            dinit_sys::poll::wait_writable(&waiting, left / 1_000_000);
+        }
+    }
+
+    fn on_console(&mut self, level: Level, text: &[u8]) {
+        if level >= self.console.level {
+            self.console.push([b"dinit: ", text, b"\n"].concat());
+            self.pump(Which::Console);
+        }
+    }
+}
+
+#[derive(Debug)]
+enum Sink {
+    Standard,
+    Descriptor(OwnedFd),
+    Datagram(OwnedFd),
+}
+
+impl AsFd for Sink {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        match self {
+            Self::Standard => standard_output(),
+            Self::Descriptor(descriptor) | Self::Datagram(descriptor) => descriptor.as_fd(),
+        }
+    }
+}
+
+#[derive(Debug)]
+struct Stream {
+    level: Level,
+    sink: Option<Sink>,
+    lines: VecDeque<Vec<u8>>,
+    /// The bytes of all lines that are still to be written.
+    bytes: usize,
+    /// How much of the first line has been written.
+    written: usize,
+    discarded: bool,
+    /// Set once the other side is gone for good.
+    broken: bool,
+}
+
+impl Stream {
+    fn new(level: Level, sink: Option<Sink>) -> Self {
+        Self { level, sink, lines: VecDeque::new(), bytes: 0, written: 0, discarded: false, broken: false }
+    }
+
+    fn push(&mut self, line: Vec<u8>) {
+        if self.broken {
+            return;
+        }
+        if self.bytes.saturating_add(line.len()) > CAPACITY || self.lines.try_reserve(1).is_err() {
+            self.discarded = true;
+            return;
+        }
+        self.bytes += line.len();
+        self.lines.push_back(line);
+    }
+
+    fn is_within_line(&self) -> bool {
+        self.written > 0
+    }
+
+    fn awaited(&self) -> Option<BorrowedFd<'_>> {
+        if self.lines.is_empty() && !self.discarded { None } else { self.sink.as_ref().map(Sink::as_fd) }
+    }
+
+    fn clear(&mut self) {
+        self.lines.clear();
+        self.bytes = 0;
+        self.written = 0;
+        self.discarded = false;
+    }
+
+    /// Writes lines until the other side takes no more; with `limit` 1 only finishes the one that was begun.
+    fn pump(&mut self, limit: usize) {
+        if limit == 1 && !self.is_within_line() {
+            return;
+        }
+        let mut finished = 0;
+        while finished < limit {
+            let Some(sink) = &self.sink else { return };
+            if self.written == 0 && std::mem::take(&mut self.discarded) {
+                self.lines.push_front(DISCARDED.to_vec());
+                self.bytes += DISCARDED.len();
+            }
+            let Some(line) = self.lines.front() else { return };
+            match descriptor::write(sink, line.get(self.written..).unwrap_or_default()) {
+                Ok(count) => {
+                    let count = if matches!(sink, Sink::Datagram(_)) { line.len() } else { count };
+                    self.written += count;
+                    self.bytes = self.bytes.saturating_sub(count);
+                    if self.written >= line.len() {
+                        self.lines.pop_front();
+                        self.written = 0;
+                        finished += 1;
+                    }
+                }
+                Err(Errno(libc::EINTR)) => {}
+                Err(Errno(libc::EAGAIN)) => return,
+                Err(_) => return self.close(),
+            }
+        }
+    }
+
+    fn close(&mut self) {
+        self.broken = matches!(self.sink, Some(Sink::Standard));
+        self.sink = None;
+        if self.broken {
+            self.clear();
+        } else {
+            // What was begun on the old descriptor is begun again on the next.
+            self.bytes += std::mem::take(&mut self.written);
+        }
+    }
+}
+
+fn open_file(path: &[u8]) -> Result<OwnedFd, String> {
+    let opened = std::fs::OpenOptions::new()
+        .append(true)
+        .create(true)
+        .mode(0o644)
+        .custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY)
+        .open(OsStr::from_bytes(path));
+    match opened {
+        Ok(file) => Ok(file.into()),
+        Err(error) => Err(format!("Opening log file failed: {}", error_text(&error))),
+    }
+}
+
+/// Standard output, which is open for as long as the program runs.
+fn standard_output() -> BorrowedFd<'static> {
+    dinit_sys::descriptor::standard(1)
+}

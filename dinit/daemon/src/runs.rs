@@ -1,0 +1,88 @@
+//! Which process belongs to which run.
+//!
+//! A run is named by the graph and never reused; a process id is reused as soon as the process has been collected.
+//! So the id leaves [`Runs`] the moment the end is collected, and only what is alive can be signalled.
+
+use crate::utmp::Login;
+use dinit_graph::{Role, RunId, ServiceId};
+use dinit_sys::process::Pid;
+use std::collections::BTreeMap;
+use std::os::fd::OwnedFd;
+
+/// One launch of one process.
+#[derive(Debug)]
+pub(crate) struct Run {
+    pub(crate) service: ServiceId,
+    pub(crate) role: Role,
+    pub(crate) pid: Pid,
+    /// Whether the process has not been collected yet (or, unsupervised, was not given up).
+    pub(crate) is_alive: bool,
+    /// The status pipe, until it says how the launch went.
+    pub(crate) status: Option<OwnedFd>,
+    /// The read end of the readiness pipe, until it ends.
+    pub(crate) readiness: Option<OwnedFd>,
+    /// Whether readiness was reported, so that what comes now is dropped.
+    pub(crate) is_ready: bool,
+    /// The number in the tokens of its pipes.
+    pub(crate) number: u64,
+    /// The entry to be closed when the process ends.
+    pub(crate) login: Option<Login>,
+}
+
+/// All runs that the daemon knows something of.
+#[derive(Debug, Default)]
+pub(crate) struct Runs {
+    by_run: BTreeMap<RunId, Run>,
+    by_pid: BTreeMap<Pid, RunId>,
+    by_number: BTreeMap<u64, RunId>,
+}
+
+impl Runs {
+    /// Enters a run whose process is our child.
+    pub(crate) fn insert(&mut self, id: RunId, run: Run) {
+        self.by_pid.insert(run.pid, id);
+        self.insert_unsupervised(id, run);
+    }
+
+    /// Enters a run whose process is not our child, so that its end will not be seen.
+    pub(crate) fn insert_unsupervised(&mut self, id: RunId, run: Run) {
+        self.by_number.insert(run.number, id);
+        self.by_run.insert(id, run);
+    }
+
+    pub(crate) fn get(&self, id: RunId) -> Option<&Run> {
+        self.by_run.get(&id)
+    }
+
+    pub(crate) fn get_mut(&mut self, id: RunId) -> Option<&mut Run> {
+        self.by_run.get_mut(&id)
+    }
+
+    /// Gives the run whose pipes have this number.
+    pub(crate) fn of_number(&self, number: u64) -> Option<RunId> {
+        self.by_number.get(&number).copied()
+    }
+
+    /// Gives the process of a run if it can be signalled.
+    pub(crate) fn living(&self, id: RunId) -> Option<Pid> {
+        self.by_run.get(&id).filter(|run| run.is_alive).map(|run| run.pid)
+    }
+
+    /// Takes note that a child was collected, and gives its run; nothing if it was adopted.
+    pub(crate) fn collected(&mut self, pid: Pid) -> Option<RunId> {
+        let id = self.by_pid.remove(&pid)?;
+        if let Some(run) = self.by_run.get_mut(&id) {
+            run.is_alive = false;
+        }
+        Some(id)
+    }
+
+    /// Forgets a run altogether.
+    pub(crate) fn forget(&mut self, id: RunId) {
+        let Some(run) = self.by_run.remove(&id) else { return };
+        self.by_number.remove(&run.number);
+        if self.by_pid.get(&run.pid) == Some(&id) {
+            self.by_pid.remove(&run.pid);
+        }
+    }
+}

@@ -1,0 +1,342 @@
+//! One turn of the loop: wait, take in what happened in order of urgency, see whether all is over.
+
+use crate::control::{self, Standing};
+use crate::daemon::{Daemon, TimerKey, now};
+use crate::ending::{Finish, Progress};
+use crate::log::Which;
+use crate::options::Level;
+use crate::output::Drained;
+use crate::perform::exit_status;
+use crate::reactor::{Happened, Source};
+use crate::texts;
+use dinit_graph::{Event, ExecFailure, ExecStage, Request, Role, RunId, ShutdownKind};
+use dinit_sys::launch::ExecStatus;
+use dinit_sys::poll::{Interest, Ready};
+use dinit_sys::process::{self, Ended};
+use dinit_sys::{Errno, descriptor, socket};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+impl Daemon {
+    /// Goes on until there is nothing left but a final action.
+    pub(crate) fn run(&mut self) -> Finish {
+        loop {
+            let turn = catch_unwind(AssertUnwindSafe(|| {
+                if let Some(finish) = self.look_for_the_end() {
+                    return Some(finish);
+                }
+                let happened = self.await_events();
+                self.take_in(&happened);
+                None
+            }));
+            match turn {
+                Ok(None) => {}
+                Ok(Some(finish)) => return finish,
+                Err(_) => self.survive(),
+            }
+        }
+    }
+
+    /// Waits for something to happen, or for the next timer.
+    fn await_events(&mut self) -> Vec<Happened> {
+        self.send_to_clients();
+        self.update_log_waits();
+        let limit = self.timers.next_deadline().map(|deadline| deadline.saturating_sub(now().0));
+        self.reactor.wait(limit)
+    }
+
+    fn take_in(&mut self, happened: &[Happened]) {
+        for Happened { source, ready } in happened {
+            match *source {
+                Source::Signals => self.take_signals(),
+                Source::ExecStatus(number) => self.take_exec_status(number),
+                Source::Readiness(number) => self.take_readiness(number),
+                Source::Output(number) => self.take_output(number),
+                Source::ConsoleLog => self.pump_log(Which::Console),
+                Source::MainLog => self.pump_log(Which::Main),
+                Source::Prompt => self.take_key(),
+                Source::Listener => self.take_connections(),
+                Source::Client(number) => self.take_from_client(number, *ready),
+            }
+        }
+        self.take_timers();
+    }
+
+    /// Goes on after a defect: says so, and serves nothing any more that is not needed to end.
+    fn survive(&mut self) {
+        self.is_wounded = true;
+        self.effects.clear();
+        self.log.message(
+            Level::Error,
+            "An internal error was caught; no requests but shutdown are served from now on",
+        );
+    }
+
+    fn look_for_the_end(&mut self) -> Option<Finish> {
+        loop {
+            match self.progress() {
+                Progress::Goes => return None,
+                Progress::Again => {}
+                Progress::Over(finish) => return Some(finish),
+            }
+        }
+    }
+
+    fn take_signals(&mut self) {
+        while let Ok(Some(signal)) = self.signals.next() {
+            match signal {
+                libc::SIGCHLD => self.reap(),
+                libc::SIGINT if self.settings.options.manager => self.shut_down(ShutdownKind::Reboot),
+                libc::SIGINT | libc::SIGTERM => self.shut_down(ShutdownKind::Halt),
+                libc::SIGQUIT => self.shut_down_at_once(),
+                libc::SIGUSR1 => self.reopen_control_socket(),
+                _ => {}
+            }
+        }
+    }
+
+    /// Collects all children that have ended, and only then tells what that means.
+    ///
+    /// A process id is free for another process once it was collected, so who is meant is found out first.
+    fn reap(&mut self) {
+        let mut ended: Vec<(RunId, Ended)> = Vec::new();
+        while let Ok(Some(child)) = process::reap() {
+            match self.runs.collected(child.pid) {
+                Some(run) => ended.push((run, child)),
+                None => self.adopted.push(child),
+            }
+        }
+        for (run, child) in ended {
+            self.take_end(run, child);
+        }
+        self.adopted.clear();
+    }
+
+    fn take_end(&mut self, id: RunId, child: Ended) {
+        if let Some(run) = self.runs.get_mut(id) {
+            let readiness = run.readiness.take();
+            if let Some(login) = run.login.take() {
+                login.ended(child.pid);
+            }
+            if let Some(pipe) = readiness {
+                self.reactor.remove(&pipe);
+            }
+        }
+        self.feed(Event::Exited { run: id, status: exit_status(child) });
+        self.forget_if_done(id);
+    }
+
+    /// Forgets a run whose process has ended and whose launch is known to have gone well or wrong.
+    fn forget_if_done(&mut self, id: RunId) {
+        if self.runs.get(id).is_some_and(|run| !run.is_alive && run.status.is_none()) {
+            self.runs.forget(id);
+        }
+    }
+
+    fn take_exec_status(&mut self, number: u64) {
+        let Some(id) = self.runs.of_number(number) else { return };
+        let Some(run) = self.runs.get_mut(id) else { return };
+        let Some(pipe) = &run.status else { return };
+        let status = dinit_sys::launch::read_status(pipe);
+        if status == ExecStatus::Pending {
+            return;
+        }
+        let (service, role) = (run.service, run.role);
+        self.reactor.remove(pipe);
+        run.status = None;
+        match status {
+            ExecStatus::Pending => {}
+            ExecStatus::Executed => self.feed(Event::Executed { run: id }),
+            ExecStatus::Failed(stage, error) => {
+                let stage = ExecStage(stage as u16);
+                let name = self.name_of(service);
+                let what = format!("{}: {error}", texts::stage(stage));
+                let text = match role {
+                    Role::ServiceStopCommand => [
+                        b"Service ",
+                        name.as_slice(),
+                        b": could not fork for stop command: ",
+                        what.as_bytes(),
+                    ]
+                    .concat(),
+                    Role::Main | Role::Launcher | Role::StartCommand | Role::ScriptedStopCommand => {
+                        [name.as_slice(), b": execution failed - ", what.as_bytes()].concat()
+                    }
+                };
+                self.log.message(Level::Error, text);
+                self.feed(Event::ExecFailed { run: id, failure: ExecFailure { stage, errno: error.0 } });
+            }
+        }
+        self.forget_if_done(id);
+    }
+
+    fn take_readiness(&mut self, number: u64) {
+        let Some(id) = self.runs.of_number(number) else { return };
+        let Some(run) = self.runs.get_mut(id) else { return };
+        let Some(pipe) = &run.readiness else { return };
+        match descriptor::read(pipe, &mut [0; 512]) {
+            Err(Errno(libc::EAGAIN | libc::EINTR)) => {}
+            Ok(1..) => {
+                if !std::mem::replace(&mut run.is_ready, true) {
+                    self.feed(Event::Ready { run: id });
+                }
+            }
+            Ok(0) | Err(_) => {
+                self.reactor.remove(pipe);
+                run.readiness = None;
+                if !run.is_ready {
+                    self.feed(Event::ReadinessClosed { run: id });
+                }
+            }
+        }
+    }
+
+    fn take_output(&mut self, number: u64) {
+        // One read a turn and service, so that a flood keeps nobody else waiting.
+        let (drained, name) = self.outputs.drain(number);
+        let Some(name) = name else { return };
+        let text = match drained {
+            Drained::Empty | Drained::More => return,
+            Drained::NoMemory => [&name, b": cannot increase log buffer; out-of-memory".as_slice()].concat(),
+            Drained::Unreadable(error) => {
+                [b"Service ", name.as_slice(), b" output not readable: ", error.text().as_bytes()].concat()
+            }
+        };
+        if let Some(reader) = self.outputs.reader(number) {
+            self.reactor.remove(reader);
+        }
+        self.log.message(Level::Warn, text);
+    }
+
+    fn take_timers(&mut self) {
+        let now = now().0;
+        while let Some(key) = self.timers.take_due(now) {
+            match key {
+                TimerKey::Graph(service, timer) => self.feed(Event::TimerExpired { service, timer }),
+                TimerKey::KillAll(service) => self.finish_kill_all(service),
+            }
+        }
+    }
+
+    /// Asks the graph to stop everything.
+    pub(crate) fn shut_down(&mut self, kind: ShutdownKind) {
+        self.ask(Request::Shutdown { kind });
+    }
+
+    fn pump_log(&mut self, which: Which) {
+        self.log.pump(which);
+        self.report_yielded_console();
+        self.settle();
+    }
+
+    /// Waits for the streams of the log exactly while they have something to write.
+    fn update_log_waits(&mut self) {
+        let [console, main] = self.log_waits;
+        self.log_waits = [
+            self.update_log_wait(Which::Console, Source::ConsoleLog, console),
+            self.update_log_wait(Which::Main, Source::MainLog, main),
+        ];
+    }
+
+    fn update_log_wait(&self, which: Which, source: Source, waits: bool) -> bool {
+        match (self.log.awaited(which), waits) {
+            (Some(descriptor), false) => self.reactor.add(descriptor, source, Interest::WRITE).is_ok(),
+            (None, true) => {
+                if let Some(descriptor) = self.log.descriptor(which) {
+                    self.reactor.remove(descriptor);
+                }
+                false
+            }
+            (Some(_), true) => true,
+            (None, false) => false,
+        }
+    }
+
+    fn take_connections(&mut self) {
+        /// The most connections taken in one turn.
+        const MOST: usize = 64;
+        for _ in 0..MOST {
+            let Some(listener) = self.control.listener() else { return };
+            match socket::accept(listener) {
+                Ok(None) => return,
+                Ok(Some(stream)) => self.admit_client(stream),
+                Err(error) => {
+                    let text = format!("Error accepting control connection: {error}");
+                    // Without descriptors the listener stays ready; it waits until a client leaves.
+                    let _ = self.reactor.change(listener, Source::Listener, Interest::NONE);
+                    self.is_full = true;
+                    self.log.message(Level::Error, text);
+                    return;
+                }
+            }
+        }
+    }
+
+    /// Takes in a connection.
+    pub(crate) fn admit_client(&mut self, stream: std::os::unix::net::UnixStream) {
+        let number = self.reactor.fresh_number();
+        match self.reactor.add(&stream, Source::Client(number), Interest::READ) {
+            Ok(()) => self.control.admit(number, stream),
+            Err(error) => {
+                self.log.message(Level::Error, format!("Error accepting control connection: {error}"));
+            }
+        }
+    }
+
+    fn take_from_client(&mut self, number: u64, ready: Ready) {
+        let Some(client) = self.control.client_mut(number) else { return };
+        if ready.write {
+            client.send();
+        }
+        if (ready.read || ready.gone)
+            && let Err(error) = client.receive()
+        {
+            self.log.message(Level::Error, format!("Error reading from control connection: {error}"));
+        }
+        self.serve_client(number);
+        self.update_client(number);
+    }
+
+    /// Sends to all clients what was queued for them, and lets go of those who do not read.
+    fn send_to_clients(&mut self) {
+        for number in self.control.with_output() {
+            if let Some(client) = self.control.client_mut(number) {
+                client.send();
+            }
+            // Room in the queue may be what further requests of this client waited for.
+            self.serve_client(number);
+            self.update_client(number);
+        }
+        while let Some(number) = self.control.greediest_beyond_limit() {
+            self.dismiss_client(number, Standing::Overflows);
+        }
+    }
+
+    fn update_client(&mut self, number: u64) {
+        let Some(client) = self.control.client_mut(number) else { return };
+        match client.standing() {
+            Standing::Stays => {
+                let wanted = client.wanted_interest();
+                if wanted != client.interest {
+                    client.interest = wanted;
+                    let _ = self.reactor.change(&*client, Source::Client(number), wanted);
+                }
+            }
+            standing => self.dismiss_client(number, standing),
+        }
+    }
+
+    fn dismiss_client(&mut self, number: u64, standing: Standing) {
+        if let Some(client) = self.control.client(number) {
+            self.reactor.remove(client);
+        }
+        self.control.dismiss(number);
+        if standing == Standing::Overflows {
+            control::dropped(self, "the client does not read what it is sent");
+        }
+        if std::mem::take(&mut self.is_full)
+            && let Some(listener) = self.control.listener()
+        {
+            let _ = self.reactor.change(listener, Source::Listener, Interest::READ);
+        }
+    }
+}

@@ -14,6 +14,8 @@
 mod archive;
 mod cache;
 mod error;
+#[cfg(test)]
+mod fixture;
 mod index;
 mod mirror;
 mod openpgp;

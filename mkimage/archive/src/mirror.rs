@@ -188,3 +188,84 @@ fn is_debian(location: &str) -> bool {
     let last = path.trim_end_matches('/').rsplit('/').next().unwrap_or_default();
     last == "debian" || (own_host && !last.starts_with("debian-"))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+
+    fn apt(files: &[(&str, &str)]) -> tempfile::TempDir {
+        let folder = tempfile::tempdir().unwrap();
+        fs::create_dir(folder.path().join("sources.list.d")).unwrap();
+        files.iter().for_each(|(name, text)| fs::write(folder.path().join(name), text).unwrap());
+        folder
+    }
+
+    fn chosen(files: &[(&str, &str)]) -> String {
+        Mirror::choose_from(None, None, apt(files).path()).unwrap().to_string()
+    }
+
+    fn primary() -> String {
+        format!("http://deb.{DOMAIN}/debian")
+    }
+
+    #[test]
+    fn what_is_given_comes_before_the_environment_and_that_before_apt() {
+        let apt = apt(&[("sources.list", "deb http://near.example.org/debian trixie main\n")]);
+        let choose = |given, variable| Mirror::choose_from(given, variable, apt.path()).unwrap();
+        let given = choose(Some("http://a.example.org/x/"), Some("http://b.example.org"));
+        assert_eq!(
+            (given.to_string().as_str(), given.source()),
+            ("http://a.example.org/x", &MirrorSource::Given)
+        );
+        assert_eq!(choose(None, Some("file:///srv/debian")).to_string(), "/srv/debian");
+        assert_eq!(choose(None, Some("/b")).source(), &MirrorSource::Environment);
+        let near = choose(None, None);
+        assert_eq!(near.to_string(), "http://near.example.org/debian");
+        assert_eq!(near.source(), &MirrorSource::Apt(apt.path().join("sources.list")));
+    }
+
+    #[test]
+    fn without_any_hint_it_is_the_primary_mirror() {
+        assert_eq!(chosen(&[]), primary());
+        let none = tempfile::tempdir().unwrap();
+        let mirror = Mirror::choose_from(None, None, &none.path().join("absent")).unwrap();
+        assert_eq!((mirror.to_string(), mirror.source()), (primary(), &MirrorSource::Primary));
+    }
+
+    #[test]
+    fn both_forms_of_apt_sources_are_read_in_their_order() {
+        let lines = "# deb http://no.example.org/debian trixie main\ndeb-src http://no.example.org/debian trixie main\n\
+            deb [arch=amd64 signed-by=/k] http://contrib.example.org/debian trixie contrib\n\
+            deb [arch=amd64] http://yes.example.org/debian trixie contrib main # why\n";
+        assert_eq!(chosen(&[("sources.list", lines)]), "http://yes.example.org/debian");
+        let stanzas = "Types: deb\nEnabled: no\nURIs: http://off.example.org/debian\nSuites: trixie\nComponents: main\n\n\
+            Types: deb-src\nURIs: http://source.example.org/debian\nSuites: trixie\nComponents: main\n\n\
+            Types: deb deb-src\nURIs:\n http://first.example.org/debian\n http://second.example.org/debian\nSuites: trixie\n\
+            Components: main contrib\n";
+        let files = [("sources.list.d/b.sources", stanzas), ("sources.list.d/c.list", lines)];
+        assert_eq!(chosen(&files), "http://first.example.org/debian");
+    }
+
+    #[test]
+    fn mirrors_of_anything_but_the_main_archive_are_passed_over() {
+        let lines = format!(
+            "deb http://packages.example.org/apt stable main\ndeb http://security.{DOMAIN}/debian-security x main\n\
+             deb http://not{DOMAIN}/x x main\ndeb http://ftp.xy.{DOMAIN}/pub x main\n"
+        );
+        assert_eq!(chosen(&[("sources.list", &lines)]), format!("http://ftp.xy.{DOMAIN}/pub"));
+    }
+
+    #[test]
+    fn what_is_no_location_is_refused_with_the_reason() {
+        let problem = |location: &str| match Mirror::at(location) {
+            Err(error @ ArchiveError::BadMirror { .. }) => error.to_string(),
+            other => panic!("{location}: {other:?}"),
+        };
+        assert!(problem("ftp.example.org").contains("neither an address nor a path"));
+        assert!(problem("ftp://example.org/x").contains("neither an address nor a path"));
+        assert!(problem("http:///debian").contains("the host is missing"));
+        assert!(problem("http://a b/").contains("characters"));
+        assert!(problem("file:relative").contains("does not begin with"));
+    }
+}

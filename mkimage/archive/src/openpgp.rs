@@ -307,3 +307,6 @@ fn claimed_issuer(signature: &Signature) -> String {
 fn name_of(key: &impl KeyDetails) -> String {
     key.fingerprint().to_string().to_uppercase()
 }
+
+#[cfg(test)]
+mod tests;

@@ -203,3 +203,6 @@ impl Work<'_> {
 fn amount(chosen: &[&Chosen]) -> Amount {
     Amount { items: chosen.len(), bytes: chosen.iter().map(|chosen| chosen.size).sum() }
 }
+
+#[cfg(test)]
+mod tests;

@@ -74,3 +74,46 @@ fn check_dates(release: &Release, suite: &str, now: Timestamp) -> Result<(), Arc
         _ => Ok(()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixture::{self, DAY, NOW, Secret};
+
+    fn judge(field: &str, suite: &str, now: Timestamp) -> Result<Verified<Release>, ArchiveError> {
+        let secret = Secret::new();
+        let keyring = Keyring::parse("test", &secret.good_key_file()).unwrap();
+        verify(secret.sign(&fixture::release("", field)).as_bytes(), suite, "address", &keyring, now)
+    }
+
+    #[test]
+    fn a_suite_goes_by_its_code_name_and_its_suite_name_and_no_other() {
+        assert_eq!(judge("Codename: test", "test", NOW).unwrap().suite(), "test");
+        assert!(judge("Codename: test", "testing", NOW).is_ok());
+        let error = judge("Codename: test", "stable", NOW).unwrap_err();
+        assert!(
+            matches!(&error, ArchiveError::OtherSuite { asked, found } if asked == "stable" && found == "test")
+        );
+    }
+
+    #[test]
+    fn an_expired_description_is_refused_with_the_way_on() {
+        let until = |days: u64| format!("Codename: test\nValid-Until: {}", Timestamp(NOW.0 + days * DAY));
+        assert!(judge(&until(1), "test", NOW).is_ok());
+        let error = judge(&until(0), "test", NOW).unwrap_err();
+        assert!(matches!(error, ArchiveError::Untimely { .. }), "{error}");
+        assert!(error.to_string().contains("expired on"), "{error}");
+        assert!(error.help().unwrap().contains("clock"));
+    }
+
+    #[test]
+    fn a_description_from_the_future_is_refused_though_its_signature_is_not() {
+        let date = |days: u64| format!("Date: {}", Timestamp(NOW.0 + days * DAY - DAY));
+        let text = fixture::release("", "Codename: test").replace(&date(0), &date(3));
+        let secret = Secret::new();
+        let keyring = Keyring::parse("test", &secret.good_key_file()).unwrap();
+        let error = verify(secret.sign(&text).as_bytes(), "test", "address", &keyring, NOW).unwrap_err();
+        assert!(matches!(&error, ArchiveError::Untimely { .. }), "{error}");
+        assert!(error.to_string().contains("from the future"), "{error}");
+    }
+}

@@ -69,13 +69,6 @@ impl Transport {
         Self { mirror, agent: config.new_agent(), progress, cancel, patience }
     }
 
-    #[cfg(test)]
-    pub(crate) fn impatient(mut self) -> Self {
-        let config = ureq::Agent::config_builder().proxy(None).build();
-        (self.patience, self.agent) = (Duration::ZERO, config.new_agent());
-        self
-    }
-
     /// Reads a small file of unknown size; none if the mirror does not have it.
     pub(crate) fn read(&self, path: &str, limit: u64) -> Result<Option<Vec<u8>>, ArchiveError> {
         self.persist(path, || {
@@ -327,3 +320,6 @@ fn escaped(path: &str) -> String {
     }
     escaped
 }
+
+#[cfg(test)]
+mod tests;

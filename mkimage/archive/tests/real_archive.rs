@@ -23,7 +23,8 @@ fn is_skipped<T>(result: &Result<T, ArchiveError>) -> bool {
     let Err(error @ ArchiveError::Network { .. }) = result else { return false };
     let required = std::env::var_os("REQUIRE_ALL").is_some_and(|value| value == "1");
     assert!(!required, "REQUIRE_ALL=1, but {error}");
-    writeln!(io::stderr(), "skipped: {error}").unwrap();
+    let mut screen = io::stderr();
+    writeln!(screen, "skipped: {error}").unwrap();
     true
 }
 

@@ -85,8 +85,8 @@ impl<S: State> Tree<S> {
     pub fn merge(mut self, layer: &Layer, policy: &MergePolicy) -> Result<Tree<S>, Error> {
         let mut conflicts = Vec::new();
         for path in layer.removals() {
-            if let Err(conflict) = self.take_away(path, layer) {
-                conflicts.push(conflict);
+            if let Err(reason) = self.take_away(path) {
+                conflicts.push(Conflict::about_removal(path, layer.provenance(), reason));
             }
         }
         for (path, entry) in layer.entries() {
@@ -101,11 +101,10 @@ impl<S: State> Tree<S> {
         if conflicts.is_empty() { Ok(self) } else { Err(Error::Conflicts(conflicts)) }
     }
 
-    fn take_away(&mut self, path: &TreePath, layer: &Layer) -> Result<(), Conflict> {
-        let conflict = |reason| Conflict::about_removal(path, layer.provenance(), reason);
-        let located = self.locate(path, LastLink::Kept).map_err(|error| conflict(Reason::Parent(error)))?;
+    fn take_away(&mut self, path: &TreePath) -> Result<(), Reason> {
+        let located = self.locate(path, LastLink::Kept).map_err(Reason::Parent)?;
         if located.is_root() || !self.entries.contains_key(&located) {
-            return Err(conflict(Reason::NothingToRemove));
+            return Err(Reason::NothingToRemove);
         }
         let doomed: Vec<TreePath> = self.subtree(&located).map(|(path, _)| path.clone()).collect();
         // Backwards, so that names inside the subtree go before a directory that they are in.
@@ -284,7 +283,8 @@ impl<S: State> Tree<S> {
             self.attach(at, entry);
             return Ok(());
         };
-        if self.agree(&at, standing, &entry)? {
+        let agreement = self.agreement(&at, standing, &entry)?;
+        if agreement == Agreement::Same {
             return Ok(());
         }
         // Within one archive the later of two entries counts, as with any unpacker.
@@ -300,23 +300,23 @@ impl<S: State> Tree<S> {
                 Ok(())
             }
             Verdict::Keep => Ok(()),
+            Verdict::Refuse if agreement == Agreement::Alike => Ok(()),
             Verdict::Refuse => Err(Conflict::new(&at, Some(standing), &entry, Reason::BothWantIt).into()),
         }
     }
 
-    /// Tells whether two entries are the same but for time and provenance.
-    fn agree(&self, at: &TreePath, standing: &Entry, coming: &Entry) -> Result<bool, Error> {
-        if let (Kind::Hardlink(a), Kind::Hardlink(b)) = (&standing.kind, &coming.kind)
-            && a == b
-        {
-            return Ok(true);
-        }
+    /// Compares two entries in all but time and provenance.
+    fn agreement(&self, at: &TreePath, standing: &Entry, coming: &Entry) -> Result<Agreement, Error> {
+        let linked = match (&standing.kind, &coming.kind) {
+            (Kind::Hardlink(a), Kind::Hardlink(b)) if a == b => return Ok(Agreement::Same),
+            (Kind::Hardlink(_), _) | (_, Kind::Hardlink(_)) => true,
+            _ => false,
+        };
         let (_, standing) = self.inode(at, standing);
         let (_, coming) = self.inode(at, coming);
-        let kinds = match (&standing.kind, &coming.kind) {
+        let same_kind = match (&standing.kind, &coming.kind) {
             (Kind::File(a), Kind::File(b)) => a.is_same_as(b)?,
-            // The mode of a symbolic link says nothing, so two archives may differ in it.
-            (Kind::Symlink(a), Kind::Symlink(b)) => return Ok(a == b),
+            (Kind::Symlink(a), Kind::Symlink(b)) => a == b,
             (
                 Kind::CharDevice { major: a, minor: b } | Kind::BlockDevice { major: a, minor: b },
                 Kind::CharDevice { major: c, minor: d } | Kind::BlockDevice { major: c, minor: d },
@@ -324,9 +324,15 @@ impl<S: State> Tree<S> {
             (Kind::Fifo, Kind::Fifo) => true,
             _ => false,
         };
-        Ok(kinds
-            && (standing.mode, standing.uid, standing.gid) == (coming.mode, coming.uid, coming.gid)
-            && standing.xattrs == coming.xattrs)
+        // The mode of a symbolic link says nothing, so two archives may differ in it.
+        let same_metadata = matches!(standing.kind, Kind::Symlink(_))
+            || ((standing.mode, standing.uid, standing.gid) == (coming.mode, coming.uid, coming.gid)
+                && standing.xattrs == coming.xattrs);
+        Ok(match (same_kind && same_metadata, linked) {
+            (false, _) => Agreement::Different,
+            (true, true) => Agreement::Alike,
+            (true, false) => Agreement::Same,
+        })
     }
 
     /// Makes the directories above `at` that no layer has named; they belong to root, mode 0755.
@@ -380,6 +386,15 @@ impl<S: State> Tree<S> {
             self.links.insert(heir, names);
         }
     }
+}
+
+/// How two entries for the same path compare.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Agreement {
+    Same,
+    /// They read the same, but share their content with other names.
+    Alike,
+    Different,
 }
 
 /// Why an entry could not be laid down.

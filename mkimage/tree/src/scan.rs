@@ -141,6 +141,13 @@ impl<S: State> Comparison<'_, S> {
     fn compare(&mut self, path: &TreePath, metadata: &Metadata) -> Result<(), Error> {
         let tree = self.tree;
         let before = tree.get(path).map(|entry| tree.inode(path, entry).1);
+        let new_kind = self.new_kind(path, metadata, before)?;
+        // What has become something else keeps nothing of what it was.
+        let before = before.filter(|before| {
+            new_kind
+                .as_ref()
+                .is_none_or(|kind| std::mem::discriminant(kind) == std::mem::discriminant(&before.kind))
+        });
         let owner = match (self.how.owners.get(path), before) {
             (Some(owner), _) => *owner,
             (None, Some(before)) => (before.uid, before.gid),
@@ -148,7 +155,6 @@ impl<S: State> Comparison<'_, S> {
         };
         let grouped = self.grouped(path, metadata);
         let same_owner = before.is_some_and(|before| (before.uid, before.gid) == owner);
-        let new_kind = self.new_kind(path, metadata, before)?;
         let content_changed = new_kind.is_some();
         let metadata_same = before.is_some_and(|before| same_mode(before, metadata)) && same_owner;
         if !content_changed && metadata_same && grouped == Grouped::AsBefore {

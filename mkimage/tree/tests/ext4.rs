@@ -24,7 +24,8 @@ fn have_tools() -> bool {
         return true;
     }
     assert!(std::env::var_os("REQUIRE_ALL").is_none(), "e2fsck and debugfs are not on PATH");
-    writeln!(std::io::stderr(), "skipped: e2fsck and debugfs are not on PATH").unwrap();
+    let mut stderr = std::io::stderr();
+    writeln!(stderr, "skipped: e2fsck and debugfs are not on PATH").unwrap();
     false
 }
 

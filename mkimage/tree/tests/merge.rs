@@ -219,6 +219,14 @@ fn a_hard_link_leads_to_an_entry_that_is_none() {
 }
 
 #[test]
+fn a_hard_link_to_equal_content_is_no_conflict_and_the_overlay_may_make_one() {
+    assert_eq!(over(&["f a x", "f b x"], &["f c x", "h b c"]), ["f a x", "f b x", "f c x"]);
+    let tree = merged(&[("one", &["f a x", "f b x"])], &MergePolicy::new()).unwrap();
+    let tree = tree.merge(&layer(&Provenance::Overlay, &["h b a"]), &MergePolicy::new()).unwrap();
+    assert_eq!(listing(&tree), ["f a x", "h b a"]);
+}
+
+#[test]
 fn hard_links_follow_the_merged_usr() {
     assert_eq!(
         over(&["d usr", "d usr/bin", "l bin usr/bin"], &["f bin/a x", "h bin/b bin/a"]),

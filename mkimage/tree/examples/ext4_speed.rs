@@ -1,6 +1,6 @@
 //! Compares the time of our ext4 writer with that of `mke2fs -d` on the same tree.
 //!
-//! `cargo run --release -p mkimage-tree --example ext4_speed -- ARCHIVE.tar WORK-DIRECTORY`
+//! `cargo run --release -p mkimage-tree --example ext4_speed -- ARCHIVE.tar... WORK-DIRECTORY`
 
 use std::error::Error;
 use std::io::{self, Write};
@@ -17,18 +17,21 @@ const EPOCH: i64 = 1_700_000_000;
 
 fn main() -> Result<(), Box<dyn Error>> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let [archive, work] = arguments.as_slice() else {
-        return Err("usage: ext4_speed ARCHIVE.tar WORK-DIRECTORY".into());
+    let Some((work, archives)) = arguments.split_last() else {
+        return Err("usage: ext4_speed ARCHIVE.tar... WORK-DIRECTORY".into());
     };
     let work = Path::new(work);
     std::fs::create_dir_all(work)?;
     let mut out = io::stdout();
 
     let start = Instant::now();
-    let layer = Layer::from_tar(&Blob::open(archive)?, &Provenance::package("speed", "1"))?;
+    let mut layers = Vec::with_capacity(archives.len());
+    for archive in archives {
+        layers.push(Layer::from_tar(&Blob::open(archive)?, &Provenance::package(archive.as_str(), "1"))?);
+    }
     writeln!(out, "tar headers read    {:8.3} s", start.elapsed().as_secs_f64())?;
     let start = Instant::now();
-    let tree = Tree::standalone([&layer], &MergePolicy::new())?;
+    let tree = Tree::standalone(&layers, &MergePolicy::new())?;
     writeln!(out, "merged              {:8.3} s", start.elapsed().as_secs_f64())?;
     writeln!(out, "entries {}, {} MB", tree.len(), tree.total_size() / 1_000_000)?;
 

@@ -25,7 +25,7 @@ const HEADER: usize = MAGIC.len() + 4 + 8 + 32;
 
 impl Layer {
     /// Writes the layer and all its contents into one file, under a temporary name that is then replaced.
-    pub fn store(&self, path: &Path) -> Result<(), Error> {
+    pub fn save(&self, path: &Path) -> Result<(), Error> {
         let error = |source| Error::io("write", path, source);
         let mut hash = Sha256::new();
         let mut length = 0;

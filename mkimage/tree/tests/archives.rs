@@ -210,7 +210,7 @@ fn a_stored_layer_is_loaded_as_it_was() {
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("layer");
     let before = layer_of_everything();
-    before.store(&file).unwrap();
+    before.save(&file).unwrap();
     let after = Layer::load(&file).unwrap();
     assert_eq!(after.provenance(), before.provenance());
     assert_eq!(after.removals(), before.removals());
@@ -235,7 +235,7 @@ fn a_stored_layer_is_loaded_as_it_was() {
 fn a_stored_layer_with_any_byte_changed_or_missing_is_refused() {
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("layer");
-    layer_of_everything().store(&file).unwrap();
+    layer_of_everything().save(&file).unwrap();
     let good = std::fs::read(&file).unwrap();
     for at in 0..good.len() {
         let mut bad = good.clone();

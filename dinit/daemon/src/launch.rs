@@ -87,7 +87,7 @@ impl Daemon {
             made.readiness = Some(pipe);
         }
         let login = (order.role == Role::Main)
-            .then(|| exec.inittab.as_ref())
+            .then_some(exec.inittab.as_ref())
             .flatten()
             .map(|entry| Login { id: entry.id.clone(), line: entry.line.clone() });
         let plan = self.plan(order, exec, &made, login.as_ref())?;

@@ -217,8 +217,13 @@ impl Daemon {
             | Notice::StopCommandTimedOut { run }
             | Notice::Ended { run, .. } => self.runs.get(run),
         };
-        let (level, text) = texts::notice(&name, notice, run.map_or(-1, |run| run.pid));
+        let pid = run.map_or(-1, |run| run.pid);
+        let (level, text) = texts::notice(&name, notice, pid);
         self.log.message(level, text);
+        if let Notice::StartTimedOut { run } = notice {
+            let (level, text) = texts::notice(&name, Notice::StartInterrupted { run }, pid);
+            self.log.message(level, text);
+        }
     }
 }
 

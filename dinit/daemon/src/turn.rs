@@ -21,6 +21,8 @@ impl Daemon {
     pub(crate) fn run(&mut self) -> Finish {
         loop {
             let turn = catch_unwind(AssertUnwindSafe(|| {
+                // Before the end, so that nobody misses the answer to what brought it about.
+                self.send_to_clients();
                 if let Some(finish) = self.look_for_the_end() {
                     return Some(finish);
                 }
@@ -38,7 +40,6 @@ impl Daemon {
 
     /// Waits for something to happen, or for the next timer.
     fn await_events(&mut self) -> Vec<Happened> {
-        self.send_to_clients();
         self.update_log_waits();
         let limit = self.timers.next_deadline().map(|deadline| deadline.saturating_sub(now().0));
         self.reactor.wait(limit)

@@ -235,8 +235,16 @@ fn is_like(line: &str, pattern: &str) -> bool {
     }
 }
 
+/// Says why a test cannot run here; with `REQUIRE_ALL=1` that is a failure.
+#[track_caller]
+pub(crate) fn skip(reason: &str) {
+    assert!(std::env::var_os("REQUIRE_ALL").is_none_or(|value| value != "1"), "cannot run here: {reason}");
+    use std::io::Write;
+    let _ = writeln!(std::io::stderr(), "skipped: {reason}");
+}
+
 /// The output of a process, collected by a thread.
-struct Collected {
+pub(crate) struct Collected {
     state: Arc<(Mutex<State>, Condvar)>,
     thread: Option<JoinHandle<()>>,
 }
@@ -248,7 +256,7 @@ struct State {
 }
 
 impl Collected {
-    fn of(mut pipe: impl Read + Send + 'static) -> Self {
+    pub(crate) fn of(mut pipe: impl Read + Send + 'static) -> Self {
         let state: Arc<(Mutex<State>, Condvar)> = Arc::default();
         let shared = Arc::clone(&state);
         let thread = std::thread::spawn(move || {
@@ -267,19 +275,23 @@ impl Collected {
         Self { state, thread: Some(thread) }
     }
 
-    fn text(&self) -> String {
+    pub(crate) fn text(&self) -> String {
         String::from_utf8_lossy(&self.state.0.lock().unwrap().bytes).into_owned()
     }
 
     #[track_caller]
-    fn wait(&self, text: &str, times: usize) {
+    pub(crate) fn wait(&self, text: &str, times: usize) {
         let has = |state: &State| String::from_utf8_lossy(&state.bytes).matches(text).count() >= times;
         let (state, _) = self
             .state
             .1
             .wait_timeout_while(self.state.0.lock().unwrap(), LIMIT, |state| !has(state) && !state.is_over)
             .unwrap();
-        assert!(has(&state), "`{text}` did not appear {times} times in:\n{}", String::from_utf8_lossy(&state.bytes));
+        assert!(
+            has(&state),
+            "`{text}` did not appear {times} times in:\n{}",
+            String::from_utf8_lossy(&state.bytes)
+        );
     }
 
     /// Waits for the end of the output and gives all of it.

@@ -1,0 +1,413 @@
+//! The control socket as a client sees it: rows B39 and B40, handles, events, limits.
+
+use crate::world::World;
+use dinit_client::Connection;
+use dinit_protocol::{
+    CommandFlags, DependencyKind, DependencyRequest, EnvironmentChange, Handle, Info, Reply, Request,
+    ServiceEvent, ServiceName, ServiceState, ShutdownKind, StopReason,
+};
+use std::io::{Read, Write};
+use std::os::unix::net::UnixStream;
+
+/// Loads a service and gives its handle.
+pub(crate) fn handle(connection: &mut Connection, name: &str) -> Handle {
+    connection.load(&ServiceName::new(name.as_bytes()).unwrap()).unwrap().unwrap().handle
+}
+
+/// Asks something.
+pub(crate) fn request(connection: &mut Connection, request: &Request) -> Reply {
+    connection.request(request).unwrap()
+}
+
+/// Waits for an event of a service.
+pub(crate) fn await_event(connection: &mut Connection, handle: Handle, wanted: ServiceEvent) {
+    loop {
+        match connection.event(None).unwrap() {
+            Some(Info::ServiceEvent5 { service, event, .. }) if service == handle && event == wanted => {
+                return;
+            }
+            Some(_) => {}
+            None => panic!("the connection ended before the event"),
+        }
+    }
+}
+
+const OK: &str = "type = internal\n";
+const SLEEP: &str = "type = process\ncommand = /bin/sleep 1000\n";
+
+#[test]
+fn b39_a_reboot_ends_an_instance_by_the_interrupt_signal() {
+    let world = World::new();
+    world.service("ok", OK);
+    let daemon = world.start(&["ok"]);
+    daemon.expect("[  OK  ] ok");
+    assert_eq!(request(&mut world.connect(), &Request::Shutdown { kind: ShutdownKind::Reboot }), Reply::Ack);
+    daemon.finish().assert_killed_by(libc::SIGINT).assert_lines(&["[  OK  ] ok", "[STOPPD] ok"]);
+    assert!(!world.socket().exists());
+}
+
+#[test]
+fn b40_other_shutdowns_end_an_instance_with_success() {
+    for kind in [ShutdownKind::PowerOff, ShutdownKind::SoftReboot, ShutdownKind::Halt, ShutdownKind::Kexec] {
+        let world = World::new();
+        world.service("ok", OK);
+        let daemon = world.start(&["ok"]);
+        daemon.expect("[  OK  ] ok");
+        assert_eq!(request(&mut world.connect(), &Request::Shutdown { kind }), Reply::Ack);
+        daemon.finish().assert_success();
+    }
+}
+
+#[test]
+fn a_shutdown_of_kind_remain_keeps_the_daemon_and_its_socket() {
+    let world = World::new();
+    world.service("ok", OK);
+    let daemon = world.start(&["ok"]);
+    daemon.expect("[  OK  ] ok");
+    let mut connection = world.connect();
+    assert_eq!(request(&mut connection, &Request::Shutdown { kind: ShutdownKind::Remain }), Reply::Ack);
+    daemon.expect("[STOPPD] ok");
+    assert_eq!(world.connect().list().unwrap().len(), 1);
+    let service = handle(&mut connection, "ok");
+    let start = Request::Start { service, flags: CommandFlags::NONE };
+    assert_eq!(request(&mut connection, &start), Reply::ShuttingDown);
+    daemon.signal(libc::SIGTERM);
+    daemon.finish().assert_success();
+}
+
+#[test]
+fn news_that_a_request_causes_comes_before_its_answer() {
+    let world = World::new();
+    world.service("ok", OK).service("x", OK);
+    let daemon = world.start(&["ok"]);
+    daemon.expect("[  OK  ] ok");
+    // Exchanges 3, 8 and 10 of the protocol's specification, byte by byte.
+    let mut stream = UnixStream::connect(world.socket()).unwrap();
+    stream.write_all(b"\x02\x01\x00x").unwrap();
+    expect_bytes(&mut stream, "3b 00 00 00 00 00 00");
+    stream.write_all(b"\x03\0\0\0\0\0").unwrap();
+    expect_bytes(&mut stream, "65 15 00 00 00 00 00 02 02 08 00 00 00 00 00 00 00 00 00 00 00");
+    expect_bytes(&mut stream, "64 11 00 00 00 00 00 02 02 08 00 00 00 00 00 00 00 3d");
+    stream.write_all(b"\x04\x86\0\0\0\0").unwrap();
+    expect_bytes(&mut stream, "4f 65 15 00 00 00 00 01 01 02 08 00 00 00 00 00 00 00 00 00 00 00");
+    expect_bytes(&mut stream, "64 11 00 00 00 00 01 01 02 08 00 00 00 00 00 00 00");
+    expect_bytes(&mut stream, "65 15 00 00 00 00 00 02 02 08 00 00 00 00 00 00 00 00 00 00 00");
+    expect_bytes(&mut stream, "64 11 00 00 00 00 00 02 02 08 00 00 00 00 00 00 00 3d");
+    daemon.signal(libc::SIGTERM);
+    daemon.finish().assert_success();
+}
+
+fn expect_bytes(stream: &mut UnixStream, hexadecimal: &str) {
+    let expected: Vec<u8> =
+        hexadecimal.split(' ').map(|byte| u8::from_str_radix(byte, 16).unwrap()).collect();
+    let mut found = vec![0; expected.len()];
+    stream.read_exact(&mut found).unwrap();
+    assert_eq!(found, expected);
+}
+
+#[test]
+fn what_is_no_request_is_answered_once_and_ends_the_connection() {
+    let world = World::new();
+    world.service("ok", OK);
+    let daemon = world.start(&["ok"]);
+    daemon.expect("[  OK  ] ok");
+    // Exchange 28, and bad handles of exchange 27; requests behind them are not looked at.
+    let wrong: [&[u8]; 10] = [
+        b"\xc8\0",
+        b"\x0a\0\0",
+        b"\x0a\x09\0",
+        b"\x02\x02\0.x\0",
+        b"\x02\xfe\x03x",
+        b"\x18\x01\0",
+        b"\x11\0\0\0",
+        b"\x11\x02\0=x",
+        b"\x03\0\x09\0\0\0\0",
+        b"\x17\x09\0\0\0\0",
+    ];
+    for bytes in wrong {
+        let mut stream = UnixStream::connect(world.socket()).unwrap();
+        stream.write_all(bytes).unwrap();
+        let mut answer = Vec::new();
+        stream.read_to_end(&mut answer).unwrap();
+        assert_eq!(answer, [52], "{bytes:?}");
+    }
+    daemon.signal(libc::SIGTERM);
+    daemon.finish().assert_success();
+}
+
+#[test]
+fn a_request_that_arrives_byte_by_byte_is_understood() {
+    let world = World::new();
+    world.service("ok", OK);
+    let daemon = world.start(&["ok"]);
+    daemon.expect("[  OK  ] ok");
+    let mut stream = UnixStream::connect(world.socket()).unwrap();
+    let mut other = world.connect();
+    for byte in b"\x01\x02\0ok" {
+        stream.write_all(&[*byte]).unwrap();
+        // What another client is answered shows that the byte before was looked at.
+        other.list().unwrap();
+    }
+    expect_bytes(&mut stream, "3b 02 00 00 00 00 02");
+    daemon.signal(libc::SIGTERM);
+    daemon.finish().assert_success();
+}
+
+#[test]
+fn a_failed_launch_is_told_with_stage_and_error_number() {
+    let world = World::new();
+    world.service("ok", OK).service("x", "type = process\ncommand = /nonexistent\n");
+    let daemon = world.start(&["ok"]);
+    daemon.expect("[  OK  ] ok");
+    let mut stream = UnixStream::connect(world.socket()).unwrap();
+    stream.write_all(b"\x02\x01\x00x\x03\0\0\0\0\0").unwrap();
+    // Exchange 12.
+    expect_bytes(&mut stream, "3b 00 00 00 00 00 00 32");
+    expect_bytes(&mut stream, "65 15 00 00 00 00 02 03 00 00 04 12 00 02 00 00 00 00 00 00 00");
+    expect_bytes(&mut stream, "64 11 00 00 00 00 02 03 00 00 04 12 00 02 00 00 00");
+    expect_bytes(&mut stream, "65 15 00 00 00 00 01 00 00 00 04 12 00 02 00 00 00 00 00 00 00");
+    daemon.signal(libc::SIGTERM);
+    daemon.finish().assert_success();
+}
+
+#[test]
+fn a_forced_stop_takes_the_dependents_along() {
+    let world = World::new();
+    world.service("x", SLEEP).service("top", "type = internal\ndepends-on = x\n").service("ok", OK);
+    let daemon = world.start(&["ok", "top"]);
+    daemon.expect("[  OK  ] top");
+    let mut connection = world.connect();
+    let (service, top) = (handle(&mut connection, "x"), handle(&mut connection, "top"));
+    let gentle = Request::Stop { service, flags: CommandFlags::GENTLE };
+    assert_eq!(request(&mut connection, &gentle), Reply::Dependents(vec![Handle(2)]));
+    let forced = Request::Stop { service, flags: CommandFlags::NONE };
+    assert_eq!(request(&mut connection, &forced), Reply::Ack);
+    await_event(&mut connection, service, ServiceEvent::Stopped);
+    let status = connection.status(top).unwrap();
+    assert_eq!((status.state, status.reason), (ServiceState::Stopped, StopReason::DependencyFailed));
+    daemon.signal(libc::SIGTERM);
+    daemon.finish().assert_success();
+}
+
+#[test]
+fn a_service_is_unloaded_and_reloaded_only_for_its_one_holder() {
+    let world = World::new();
+    world
+        .service("ok", OK)
+        .service("x", "type = scripted\ncommand = /bin/sh -c \"echo 1 >> out\"\nworking-dir = .\n");
+    let daemon = world.start(&["ok"]);
+    daemon.expect("[  OK  ] ok");
+    let (mut first, mut second) = (world.connect(), world.connect());
+    let service = handle(&mut first, "x");
+    let other = handle(&mut second, "x");
+    assert_eq!(request(&mut first, &Request::Reload { service }), Reply::Nak);
+    assert_eq!(request(&mut first, &Request::Unload { service }), Reply::Nak);
+    assert_eq!(request(&mut second, &Request::CloseHandle { service: other }), Reply::Ack);
+    world.service("x", "type = scripted\ncommand = /bin/sh -c \"echo 2 >> out\"\nworking-dir = .\n");
+    assert_eq!(request(&mut first, &Request::Reload { service }), Reply::Ack);
+    let service = handle(&mut first, "x");
+    request(&mut first, &Request::Start { service, flags: CommandFlags::NONE });
+    daemon.expect("[  OK  ] x");
+    assert_eq!(world.read("out"), "2\n");
+    assert_eq!(request(&mut first, &Request::Unload { service }), Reply::Nak);
+    let stop = Request::Stop { service, flags: CommandFlags::NONE };
+    assert_eq!(request(&mut first, &stop), Reply::AlreadyThere);
+    assert_eq!(request(&mut first, &Request::Unload { service }), Reply::Ack);
+    assert_eq!(first.list().unwrap().len(), 1);
+    daemon.signal(libc::SIGTERM);
+    daemon.finish().assert_success();
+}
+
+#[test]
+fn a_reload_with_a_broken_description_changes_nothing_and_is_logged() {
+    let world = World::new();
+    world.service("x", SLEEP);
+    let daemon = world.start(&["x"]);
+    daemon.expect("[  OK  ] x");
+    let mut connection = world.connect();
+    let service = handle(&mut connection, "x");
+    world.service("x", OK);
+    assert_eq!(request(&mut connection, &Request::Reload { service }), Reply::Nak);
+    daemon.expect("dinit: Could not reload service x: cannot change type of non-stopped service.");
+    world.service("x", "nonsense\n");
+    let service = handle(&mut connection, "x");
+    assert_eq!(request(&mut connection, &Request::Reload { service }), Reply::Nak);
+    daemon.expect("dinit: Could not reload service x: badly formed line.");
+    daemon.signal(libc::SIGTERM);
+    daemon.finish().assert_success();
+}
+
+#[test]
+fn load_failures_are_told_apart() {
+    let world = World::new();
+    world
+        .service("ok", OK)
+        .service("bad", "nonsense\n")
+        .service("needs", "type = internal\ndepends-on = bad\n");
+    let daemon = world.start(&["ok"]);
+    daemon.expect("[  OK  ] ok");
+    let mut connection = world.connect();
+    // Exchange 4.
+    for (name, failure) in [
+        ("nosuch", dinit_client::LoadFailure::NoService),
+        ("bad", dinit_client::LoadFailure::Description),
+        ("needs", dinit_client::LoadFailure::Other),
+    ] {
+        let answer = connection.load(&ServiceName::new(name.as_bytes()).unwrap()).unwrap();
+        assert_eq!(answer.err(), Some(failure), "{name}");
+    }
+    daemon.signal(libc::SIGTERM);
+    daemon.finish().assert_success();
+}
+
+#[test]
+fn dependencies_are_enabled_and_taken_away() {
+    let world = World::new();
+    world.service("top", OK).service("x", OK);
+    let daemon = world.start(&["top"]);
+    daemon.expect("[  OK  ] top");
+    let mut connection = world.connect();
+    let (from, to) = (handle(&mut connection, "top"), handle(&mut connection, "x"));
+    let dependency = DependencyRequest { kind: DependencyKind::WaitsFor, from, to };
+    for expected in [false, true] {
+        match request(&mut connection, &Request::EnableReportingStatus(dependency)) {
+            Reply::Status { existed, status, .. } => {
+                assert_eq!((existed, status.state), (expected, ServiceState::Started));
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+    let back = DependencyRequest { kind: DependencyKind::Regular, from: to, to: from };
+    assert_eq!(request(&mut connection, &Request::AddDependency(back)), Reply::Nak);
+    assert_eq!(request(&mut connection, &Request::RemoveDependency(dependency)), Reply::Ack);
+    daemon.expect("[STOPPD] x");
+    assert_eq!(request(&mut connection, &Request::RemoveDependency(dependency)), Reply::Nak);
+    daemon.signal(libc::SIGTERM);
+    daemon.finish().assert_success();
+}
+
+#[test]
+fn the_environment_can_be_changed_and_listened_to() {
+    let world = World::new();
+    world.service("ok", OK);
+    world.service("x", "type = scripted\ncommand = /bin/sh -c \"echo $$NEW > out\"\nworking-dir = .\n");
+    let daemon = world.start(&["ok"]);
+    daemon.expect("[  OK  ] ok");
+    let mut connection = world.connect();
+    assert_eq!(request(&mut connection, &Request::ListenEnvironment), Reply::Ack);
+    let change = EnvironmentChange::new(b"NEW=val").unwrap();
+    assert_eq!(request(&mut connection, &Request::SetEnvironment(change.clone())), Reply::Ack);
+    assert_eq!(connection.take_events(), [Info::Environment { overridden: false, change }]);
+    match request(&mut connection, &Request::QueryEnvironment) {
+        Reply::Environment(all) => assert!(all.ends_with(b"NEW=val\0")),
+        other => panic!("{other:?}"),
+    }
+    let service = handle(&mut connection, "x");
+    request(&mut connection, &Request::Start { service, flags: CommandFlags::NONE });
+    daemon.expect("[  OK  ] x").signal(libc::SIGTERM);
+    daemon.finish().assert_success();
+    assert_eq!(world.read("out"), "val\n");
+}
+
+#[test]
+fn signals_reach_the_process_of_a_service() {
+    let world = World::new();
+    world.service("x", &format!("{SLEEP}restart = no\n")).service("ok", OK);
+    let daemon = world.start(&["ok", "x"]);
+    daemon.expect("[  OK  ] x");
+    let mut connection = world.connect();
+    let (service, ok) = (handle(&mut connection, "x"), handle(&mut connection, "ok"));
+    let mut signal = |service, signal| request(&mut connection, &Request::Signal { service, signal });
+    assert_eq!(signal(ok, libc::SIGTERM), Reply::NoProcess);
+    assert_eq!(signal(service, 0), Reply::Ack);
+    assert_eq!(signal(service, 999), Reply::BadSignal);
+    assert_eq!(signal(service, libc::SIGKILL), Reply::Ack);
+    daemon.expect("dinit: Service x terminated due to signal 9").expect("[STOPPD] x").signal(libc::SIGTERM);
+    daemon.finish().assert_success();
+}
+
+#[test]
+fn a_passed_connection_works_without_the_socket_file() {
+    let world = World::new();
+    // QUERYVERSION is one NUL byte; the answer is `:` and two numbers.
+    let ask = "import os; fd = int(os.environ['DINIT_CS_FD']); os.set_blocking(fd, True); os.write(fd, b'\\0'); print(os.read(fd, 5).hex())";
+    std::fs::write(world.path("ask.py"), ask).unwrap();
+    let text =
+        "type = scripted\ncommand = /usr/bin/env python3 ask.py\nworking-dir = .\noptions = pass-cs-fd\n";
+    world.service("x", &format!("{text}logfile = out\n"));
+    if std::process::Command::new("python3").arg("--version").output().is_err() {
+        return crate::world::skip("there is no python3");
+    }
+    let daemon = world.start(&["x"]);
+    daemon.expect("[  OK  ] x").signal(libc::SIGTERM);
+    daemon.finish().assert_success();
+    assert_eq!(world.read("out"), "3a01000700\n");
+}
+
+#[test]
+fn a_thousand_clients_are_served_at_once() {
+    let world = World::new();
+    world.service("ok", OK);
+    let daemon = world.start(&["ok"]);
+    daemon.expect("[  OK  ] ok");
+    let _ = dinit_sys::process::raise_open_files();
+    let mut clients: Vec<Connection> = (0..1000).map(|_| world.connect()).collect();
+    for client in &mut clients {
+        assert_eq!(client.list().unwrap().len(), 1);
+    }
+    daemon.signal(libc::SIGTERM);
+    daemon.finish().assert_success();
+}
+
+#[test]
+fn a_client_that_drains_its_input_late_is_served_again() {
+    let world = World::new();
+    world.service("ok", OK);
+    let daemon = world.start(&["ok"]);
+    daemon.expect("[  OK  ] ok");
+    let stream = UnixStream::connect(world.socket()).unwrap();
+    let mut writer = stream.try_clone().unwrap();
+    // Requests are written by a thread, because the daemon stops reading them when its answers are not read.
+    let thread =
+        std::thread::spawn(move || writer.write_all(&[vec![0x19; 90_000], vec![0]].concat()).unwrap());
+    let mut other = world.connect();
+    other.list().unwrap();
+    let mut answers = Vec::new();
+    let one = 2 + 14 + 2 + 1;
+    let mut stream = stream;
+    let mut chunk = vec![0; 1 << 16];
+    while answers.len() < 90_000 * one + 5 {
+        let count = stream.read(&mut chunk).unwrap();
+        assert!(count > 0);
+        answers.extend_from_slice(&chunk[..count]);
+    }
+    assert_eq!(answers[90_000 * one..], [0x3a, 1, 0, 7, 0]);
+    thread.join().unwrap();
+    daemon.signal(libc::SIGTERM);
+    daemon.finish().assert_success();
+}
+
+#[test]
+fn a_client_that_never_reads_its_news_is_dropped_with_a_line() {
+    let world = World::new();
+    world.service("ok", OK).service("x", OK);
+    let daemon = world.start(&["ok"]);
+    daemon.expect("[  OK  ] ok");
+    let mut deaf = UnixStream::connect(world.socket()).unwrap();
+    deaf.write_all(b"\x02\x01\x00x").unwrap();
+    expect_bytes(&mut deaf, "3b 00 00 00 00 00 00");
+    let mut other = world.connect();
+    let service = handle(&mut other, "x");
+    // Each round is two events of 38 bytes; the kernel takes some of them for the deaf client.
+    for _ in 0..20_000 {
+        request(&mut other, &Request::Start { service, flags: CommandFlags::NONE });
+        request(&mut other, &Request::Stop { service, flags: CommandFlags::NONE });
+        other.take_events();
+        if daemon.printed().contains("Dropping control connection") {
+            break;
+        }
+    }
+    daemon.expect("dinit: Dropping control connection: the client does not read what it is sent");
+    daemon.signal(libc::SIGTERM);
+    daemon.finish().assert_success();
+}

@@ -1,0 +1,228 @@
+//! What a process finds when it begins to run: rows B34, B35, B38, and the settings that only launching carries out.
+
+use crate::world::{Collected, World, start};
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+
+/// Runs a script as a scripted service with some settings, and gives what it wrote to the file `out`.
+fn run(world: &World, script: &str, settings: &str) -> String {
+    let script = world.script("script", &format!("{{ {script}\n}} > out"));
+    world.service("x", &format!("type = scripted\ncommand = {script}\nworking-dir = .\n{settings}\n"));
+    let daemon = world.start(&["x"]);
+    daemon.expect("[  OK  ] x").signal(libc::SIGTERM);
+    daemon.finish().assert_success();
+    world.read("out")
+}
+
+#[test]
+fn b34_a_process_finds_its_variables_and_descriptors() {
+    let world = World::new();
+    std::fs::write(world.path("env"), "FOO=bar\n").unwrap();
+    let script = world.script(
+        "script",
+        "{ env; echo PID=$$; for n in 0 1 2 3 $DINIT_CS_FD $RFD; do echo fd $(readlink /proc/$$/fd/$n | cut -d: -f1); done
+} > out; echo > /proc/$$/fd/$RFD; exec sleep 1000",
+    );
+    let text =
+        "type = process\nready-notification = pipevar:RFD\noptions = pass-cs-fd\nsocket-listen = listen\n";
+    let more = "env-file = ../env\nload-options = export-service-name\nworking-dir = .\n";
+    world.service("x", &format!("{text}{more}command = {script}\n"));
+    let daemon = world.start(&["x@1"]);
+    daemon.expect("[  OK  ] x@1").signal(libc::SIGTERM);
+    daemon.finish().assert_success();
+    let out = world.read("out");
+    let value = |name: &str| {
+        let found = out.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix('='));
+        found.unwrap_or_else(|| panic!("no {name} in:\n{out}")).to_owned()
+    };
+    assert_eq!(
+        (value("FOO"), value("LISTEN_FDS"), value("DINIT_SERVICE")),
+        ("bar".into(), "1".into(), "x".into())
+    );
+    assert_eq!(value("LISTEN_PID"), value("PID"));
+    let descriptors: Vec<&str> = out.lines().filter_map(|line| line.strip_prefix("fd ")).collect();
+    // Standard output is the script's own file while it asks.
+    assert_eq!(descriptors[0], "/dev/null");
+    assert!(descriptors[1].ends_with("/out"));
+    assert_eq!(descriptors[2..], ["/dev/null", "socket", "socket", "pipe"]);
+}
+
+#[test]
+fn b35_a_process_leads_its_session_and_its_log_file_belongs_to_the_daemon_alone() {
+    let world = World::new();
+    let script = world.script(
+        "script",
+        "read -r stat < /proc/$$/stat; set -- ${stat##*) }; [ $4 = $$ ] && [ $3 = $$ ] && echo leader; pwd",
+    );
+    world.service("x", &format!("type = scripted\ncommand = {script}\nlogfile = log\n"));
+    let daemon = world.start(&["x"]);
+    daemon.expect("[  OK  ] x").signal(libc::SIGTERM);
+    daemon.finish().assert_success();
+    let services = world.services().canonicalize().unwrap();
+    assert_eq!(world.read("d/log"), format!("leader\n{}\n", services.display()));
+    let metadata = std::fs::metadata(services.join("log")).unwrap();
+    assert_eq!(metadata.permissions().mode() & 0o7777, 0o600);
+    assert_eq!(metadata.uid(), dinit_sys::process::real_uid());
+}
+
+#[test]
+fn a_log_file_is_appended_to_and_gets_its_mode_at_every_launch() {
+    let world = World::new();
+    std::fs::write(world.path("log"), "before\n").unwrap();
+    let text = "type = scripted\ncommand = /bin/echo now\nlogfile = ../log\nlogfile-permissions = 0644\n";
+    world.service("x", text);
+    let daemon = world.start(&["x"]);
+    daemon.expect("[  OK  ] x").signal(libc::SIGTERM);
+    daemon.finish().assert_success();
+    assert_eq!(world.read("log"), "before\nnow\n");
+    assert_eq!(std::fs::metadata(world.path("log")).unwrap().permissions().mode() & 0o7777, 0o644);
+}
+
+#[test]
+fn limits_and_priorities_are_those_of_the_description() {
+    let world = World::new();
+    let script =
+        "ulimit -S -n; ulimit -H -c; nice; cat /proc/$$/oom_score_adj; grep NoNewPrivs /proc/$$/status";
+    let settings =
+        "rlimit-nofile = 77:\nrlimit-core = :0\nnice = 3\noom-score-adj = 300\noptions = no-new-privs";
+    assert_eq!(run(&world, script, settings), "77\n0\n3\n300\nNoNewPrivs:\t1\n");
+}
+
+#[test]
+fn services_get_the_limit_of_descriptors_that_the_daemon_was_started_with() {
+    let world = World::new();
+    let script = world.script("script", "ulimit -S -n > out");
+    world.service("x", &format!("type = scripted\ncommand = {script}\nworking-dir = .\n"));
+    let mut command = std::process::Command::new("/bin/sh");
+    let inner = world.command(&["x"]);
+    command
+        .args(["-c", "ulimit -S -n 333; exec \"$@\"", "sh"])
+        .arg(inner.get_program())
+        .args(inner.get_args());
+    command.current_dir(world.path(""));
+    let daemon = start(command);
+    daemon.expect("[  OK  ] x").signal(libc::SIGTERM);
+    daemon.finish().assert_success();
+    assert_eq!(world.read("out"), "333\n");
+}
+
+#[test]
+fn ignored_and_blocked_signals_are_those_of_the_specification() {
+    let world = World::new();
+    // The shell blocks signals while it starts a program, so the program itself is looked at.
+    let out = run(&world, "exec grep -E 'SigBlk|SigIgn' /proc/self/status", "");
+    let mask = |name: &str| {
+        let found = out.lines().find_map(|line| line.strip_prefix(name));
+        u64::from_str_radix(found.unwrap().trim(), 16).unwrap()
+    };
+    assert_eq!(mask("SigBlk:"), 0);
+    let ignored = |signal: i32| mask("SigIgn:") & 1 << (signal - 1) != 0;
+    for signal in [libc::SIGPIPE, libc::SIGTSTP, libc::SIGTTIN, libc::SIGTTOU] {
+        assert!(ignored(signal), "{out}");
+    }
+    for signal in [libc::SIGTERM, libc::SIGINT, libc::SIGCHLD, libc::SIGHUP] {
+        assert!(!ignored(signal), "{out}");
+    }
+}
+
+#[test]
+fn run_as_by_number_keeps_the_group_of_the_daemon_and_drops_the_others() {
+    if dinit_sys::process::real_uid() != 0 {
+        return crate::world::skip("only root can run services as others");
+    }
+    let world = World::new();
+    open_up(&world);
+    let script = "id -u; id -g; id -G";
+    assert_eq!(run(&world, script, "run-as = 12345"), "12345\n0\n0\n");
+}
+
+#[test]
+fn run_as_by_name_takes_the_groups_from_the_database() {
+    if dinit_sys::process::real_uid() != 0 {
+        return crate::world::skip("only root can run services as others");
+    }
+    let world = World::new();
+    open_up(&world);
+    let user = std::process::Command::new("id").args(["-u", "daemon"]).output().unwrap();
+    let expected = std::process::Command::new("id").args(["-g", "daemon"]).output().unwrap();
+    let text = run(&world, "id -u; id -g", "run-as = daemon");
+    let expected = [user.stdout, expected.stdout].concat();
+    assert_eq!(text.as_bytes(), expected);
+}
+
+#[test]
+fn ambient_capabilities_and_securebits_survive_the_change_of_user() {
+    if dinit_sys::process::real_uid() != 0 {
+        return crate::world::skip("only root has capabilities to give");
+    }
+    let world = World::new();
+    open_up(&world);
+    let script = "grep -E 'CapInh|CapEff|CapAmb' /proc/$$/status";
+    let settings = "run-as = 12345\ncapabilities = ^cap_net_bind_service\nsecurebits = keep-caps";
+    let set = format!("{:016x}", 1u64 << 10);
+    let expected = format!("CapInh:\t{set}\nCapEff:\t{set}\nCapAmb:\t{set}\n");
+    assert_eq!(run(&world, script, settings), expected);
+}
+
+#[test]
+fn an_activation_socket_replaces_only_a_socket() {
+    let world = World::new();
+    let text =
+        "type = process\ncommand = /bin/sleep 1000\nsocket-listen = listen\nsocket-permissions = 0640\n";
+    world.service("x", text);
+    drop(std::os::unix::net::UnixListener::bind(world.path("listen")).unwrap());
+    let daemon = world.start(&["x"]);
+    daemon.expect("[  OK  ] x");
+    std::os::unix::net::UnixStream::connect(world.path("listen")).unwrap();
+    assert_eq!(std::fs::metadata(world.path("listen")).unwrap().permissions().mode() & 0o7777, 0o640);
+    daemon.signal(libc::SIGTERM);
+    daemon.finish().assert_success();
+
+    std::fs::remove_file(world.path("listen")).unwrap();
+    std::fs::write(world.path("listen"), "precious").unwrap();
+    world
+        .run(&["x"])
+        .assert_success()
+        .assert_lines(&["dinit: x: activation socket file exists (and is not a socket)", "[FAILED] x"]);
+    assert_eq!(world.read("listen"), "precious");
+}
+
+#[test]
+fn b38_services_start_on_the_console_one_after_the_other_in_the_foreground() {
+    let world = World::new();
+    let script = world.script(
+        "front",
+        "read -r stat < /proc/$$/stat; set -- \"$1\" ${stat##*) }; [ $4 = $$ ] && [ $7 = $$ ] && echo \"$1 in front\"",
+    );
+    for name in ["one", "two"] {
+        let text = format!("type = scripted\ncommand = {script} {name}\noptions = starts-on-console\n");
+        world.service(name, &text);
+    }
+    let terminal = nix::pty::openpty(None, None).unwrap();
+    let mut command = std::process::Command::new("setsid");
+    let inner = world.command(&["one", "two"]);
+    command.arg("--ctty").arg("--wait").arg(inner.get_program()).args(inner.get_args());
+    command.current_dir(world.path("")).stdin(terminal.slave.try_clone().unwrap());
+    command.stdout(terminal.slave.try_clone().unwrap()).stderr(terminal.slave);
+    let mut child = command.spawn().unwrap();
+    drop(command);
+    let output = Collected::of(std::fs::File::from(terminal.master));
+    output.wait("[  OK  ] one", 1);
+    output.wait("[  OK  ] two", 1);
+    world
+        .connect()
+        .request(&dinit_protocol::Request::Shutdown { kind: dinit_protocol::ShutdownKind::Halt })
+        .unwrap();
+    assert!(child.wait().unwrap().success());
+    let text = output.text().replace('\r', "");
+    let place = |wanted: &str| text.find(wanted).unwrap_or_else(|| panic!("no `{wanted}` in:\n{text}"));
+    for name in ["one", "two"] {
+        assert!(place(&format!("{name} in front")) < place(&format!("[  OK  ] {name}")), "{text}");
+    }
+}
+
+/// Lets other users write into the test's directory.
+fn open_up(world: &World) {
+    for path in [world.path(""), world.services()] {
+        std::fs::set_permissions(path, PermissionsExt::from_mode(0o777)).unwrap();
+    }
+}

@@ -1,0 +1,282 @@
+//! The system manager as process 1 of its own namespaces, on a pseudo-terminal: rows N1 to N12.
+//!
+//! The directory of system programs is replaced by one that holds a shutdown program and a dinit that only say how
+//! they were called.
+
+use crate::world::{Collected, World, connect, skip};
+use dinit_protocol::{Reply, Request, ShutdownKind};
+use dinit_sys::process::send_signal;
+use std::fs::File;
+use std::io::Write;
+use std::process::{Child, Command, Stdio};
+
+const SETUP: &str = r#"
+set -e
+directory=$1 console=$2 dinit=$3
+shift 3
+mount --bind "$dinit" "$directory/dinit"
+mount -t tmpfs none /run
+mount -t tmpfs none "$(readlink -f /sbin)"
+for program in shutdown dinit; do
+    printf '#!/bin/sh\necho "called as: $0 $*"\n' > "/sbin/$program"
+    /bin/chmod 755 "/sbin/$program"
+done
+mount --bind "$console" /dev/console
+exec "$directory/dinit" "$@"
+"#;
+
+const FAILING: &str = "type = scripted\ncommand = /bin/false\n";
+const OK: &str = "type = internal\n";
+const QUESTION: &str = "(p)ower off? ";
+
+/// A system manager that runs.
+struct Machine {
+    child: Child,
+    keyboard: File,
+    console: Collected,
+}
+
+/// Starts a system manager; nothing if this machine has no unprivileged namespaces.
+fn boot(world: &World, words: &[&str]) -> Option<Machine> {
+    let possible =
+        Command::new("unshare").args(["-U", "-r", "-p", "-f", "-m", "--mount-proc", "true"]).output();
+    if !possible.is_ok_and(|output| output.status.success()) || !std::path::Path::new("/dev/console").exists()
+    {
+        skip("there are no unprivileged namespaces, or there is no /dev/console");
+        return None;
+    }
+    File::create(world.path("dinit")).unwrap();
+    let terminal = nix::pty::openpty(None, None).unwrap();
+    let name = nix::unistd::ttyname(&terminal.slave).unwrap();
+    let mut command = Command::new("unshare");
+    command.args(["-U", "-r", "-p", "-f", "-m", "--mount-proc", "--kill-child", "sh", "-c", SETUP, "sh"]);
+    command.arg(world.path("")).arg(name).arg(env!("CARGO_BIN_EXE_dinit"));
+    command.arg("-d").arg(world.services()).arg("-p").arg(world.socket()).args(words);
+    command.current_dir(world.path("")).env("PATH", "/usr/bin:/bin:/usr/sbin:/sbin");
+    command.stdin(Stdio::null()).stdout(terminal.slave.try_clone().unwrap()).stderr(terminal.slave);
+    let child = command.spawn().unwrap();
+    drop(command);
+    let keyboard = File::from(terminal.master.try_clone().unwrap());
+    Some(Machine { child, keyboard, console: Collected::of(File::from(terminal.master)) })
+}
+
+impl Machine {
+    #[track_caller]
+    fn expect(&self, text: &str) -> &Self {
+        self.console.wait(text, 1);
+        self
+    }
+
+    #[track_caller]
+    fn expect_times(&self, text: &str, times: usize) -> &Self {
+        self.console.wait(text, times);
+        self
+    }
+
+    /// Presses a key.
+    fn press(&mut self, key: &str) -> &Self {
+        self.keyboard.write_all(key.as_bytes()).unwrap();
+        self
+    }
+
+    fn signal(&self, signal: i32) -> &Self {
+        let unshare = self.child.id();
+        let children = std::fs::read_to_string(format!("/proc/{unshare}/task/{unshare}/children")).unwrap();
+        send_signal(children.trim().parse().unwrap(), signal).unwrap();
+        self
+    }
+
+    /// Waits for the end and gives the lines that were seen on the console.
+    #[track_caller]
+    fn lines(mut self) -> Vec<String> {
+        self.child.wait().unwrap();
+        self.console.text().replace('\r', "").lines().map(str::to_owned).collect()
+    }
+}
+
+impl Drop for Machine {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+#[test]
+fn n1_the_question_is_asked_again_after_a_wrong_key_and_p_powers_off() {
+    let world = World::new();
+    world.service("boot", FAILING);
+    let Some(mut machine) = boot(&world, &[]) else { return };
+    machine.expect(QUESTION);
+    machine.press("x").expect_times(QUESTION, 2);
+    machine.press("P").expect("called as: /sbin/shutdown --system -p");
+    let question = "Choose: (r)eboot, r(e)covery, re(s)tart boot sequence, (p)ower off? ";
+    assert_eq!(
+        machine.lines(),
+        [
+            "dinit: Service boot command failed with exit code 1",
+            "[FAILED] boot",
+            "All services have stopped with no shutdown issued; boot failure?",
+            &format!("{question}x"),
+            &format!("{question}P"),
+            "called as: /sbin/shutdown --system -p",
+        ]
+    );
+}
+
+#[test]
+fn n2_s_tries_to_boot_again_and_r_reboots() {
+    let world = World::new();
+    world.service("boot", FAILING);
+    let Some(mut machine) = boot(&world, &[]) else { return };
+    machine.expect(QUESTION);
+    machine.press("s").expect_times("[FAILED] boot", 2).expect_times(QUESTION, 2);
+    machine.press("r").expect("called as: /sbin/shutdown --system -r");
+}
+
+#[test]
+fn n3_recovery_runs_on_the_console_and_the_question_comes_back() {
+    let world = World::new();
+    world.service("boot", FAILING);
+    world.service(
+        "recovery",
+        "type = process\ncommand = /bin/echo recovering\noptions = runs-on-console\nrestart = no\n",
+    );
+    let Some(mut machine) = boot(&world, &[]) else { return };
+    machine.expect(QUESTION);
+    machine.press("e").expect("recovering").expect("[STOPPD] recovery").expect_times(QUESTION, 2);
+    machine.press("p").expect("--system -p");
+}
+
+#[test]
+fn n4_with_auto_recovery_there_is_no_question_before_recovery() {
+    let world = World::new();
+    world.service("boot", FAILING);
+    world.service(
+        "recovery",
+        "type = process\ncommand = /bin/sh -c \"echo recovering; read line\"\noptions = runs-on-console\nrestart = no\n",
+    );
+    let Some(mut machine) = boot(&world, &["-r"]) else { return };
+    machine.expect("recovering");
+    assert!(!machine.console.text().contains("boot failure?"));
+    machine.press("\n").expect("[STOPPD] recovery");
+    machine.signal(libc::SIGTERM);
+    machine.expect("--system -h");
+}
+
+#[test]
+fn n5_without_a_recovery_service_the_reason_is_given_and_the_question_asked() {
+    let world = World::new();
+    world.service("boot", FAILING);
+    let Some(mut machine) = boot(&world, &["-r"]) else { return };
+    machine
+        .expect("dinit: Unable to start recovery service: service description not found.")
+        .expect(QUESTION);
+    machine.press("r").expect("--system -r");
+}
+
+#[test]
+fn n6_words_of_the_kernel_are_ignored_and_an_interrupt_reboots() {
+    let world = World::new();
+    world.service("boot", OK);
+    let Some(machine) = boot(&world, &["auto", "foo", "-Q"]) else { return };
+    machine.expect("[  OK  ] boot").signal(libc::SIGINT);
+    machine.expect("--system -r");
+    assert_eq!(machine.lines(), ["[  OK  ] boot", "[STOPPD] boot", "called as: /sbin/shutdown --system -r"]);
+}
+
+#[test]
+fn n7_single_alone_is_started_when_the_kernel_says_so() {
+    let world = World::new();
+    world.service("boot", OK).service("single", OK);
+    let Some(machine) = boot(&world, &["single", "-l", "F"]) else { return };
+    machine.expect("[  OK  ] single").signal(libc::SIGTERM);
+    machine.expect("--system -h");
+    assert_eq!(
+        world.read("F"),
+        "dinit: Starting system\ndinit: service single started.\ndinit: service single stopped.\n\
+         dinit: No more active services. Will halt.\n"
+    );
+}
+
+#[test]
+fn n8_quit_executes_the_shutdown_program_at_once() {
+    let world = World::new();
+    world.service("boot", OK);
+    let Some(machine) = boot(&world, &[]) else { return };
+    machine.expect("[  OK  ] boot").signal(libc::SIGQUIT);
+    machine.expect("--system");
+    assert_eq!(machine.lines(), ["[  OK  ] boot", "called as: /sbin/shutdown --system"]);
+    assert!(!world.socket().exists());
+}
+
+#[track_caller]
+fn shut_down(world: &World, kind: ShutdownKind) {
+    assert_eq!(connect(&world.socket()).request(&Request::Shutdown { kind }).unwrap(), Reply::Ack);
+}
+
+#[test]
+fn n9_a_soft_reboot_runs_the_shutdown_program_and_then_dinit_again() {
+    let world = World::new();
+    world.service("boot", OK);
+    let Some(machine) = boot(&world, &["--console-level", "info"]) else { return };
+    machine.expect("[  OK  ] boot");
+    shut_down(&world, ShutdownKind::SoftReboot);
+    machine.expect("called as: /sbin/dinit");
+    let lines = machine.lines();
+    let socket = world.socket();
+    let arguments = format!("-d {} -p {}", world.services().display(), socket.display());
+    assert_eq!(
+        lines[lines.len() - 4..],
+        [
+            "[STOPPD] boot",
+            "dinit: No more active services. Will soft-reboot.",
+            "called as: /sbin/shutdown --system -s",
+            &format!("called as: /sbin/dinit {arguments} --console-level info"),
+        ]
+    );
+}
+
+#[test]
+fn n10_kexec_is_passed_on() {
+    let world = World::new();
+    world.service("boot", OK);
+    let Some(machine) = boot(&world, &["--console-level", "info"]) else { return };
+    machine.expect("[  OK  ] boot");
+    shut_down(&world, ShutdownKind::Kexec);
+    machine.expect("Will kexec.").expect("called as: /sbin/shutdown --system -k");
+}
+
+#[test]
+fn n11_process_1_of_a_container_is_no_system_manager() {
+    let world = World::new();
+    world.service("single", OK);
+    let Some(mut machine) = boot(&world, &["-o", "single"]) else { return };
+    machine.expect("[  OK  ] single").signal(libc::SIGTERM);
+    assert!(machine.child.wait().unwrap().success());
+    assert!(!machine.console.text().contains("called as"));
+}
+
+#[test]
+fn n12_process_1_goes_on_without_a_control_socket() {
+    let world = World::new();
+    world.service("boot", OK);
+    let Some(machine) = boot(&world, &["-p", "/nonexistent/x"]) else { return };
+    machine.expect("dinit: Error binding control socket: No such file or directory").expect("[  OK  ] boot");
+    machine.signal(libc::SIGTERM);
+    machine.expect("--system -h");
+}
+
+#[test]
+fn kill_all_on_stop_ends_every_process_without_keeping_anyone_waiting() {
+    let world = World::new();
+    let script = world.script("stray", "trap '' TERM; (while :; do sleep 5; done) & echo up");
+    world.service("stray", &format!("type = scripted\ncommand = {script}\n"));
+    let text = "type = internal\noptions = kill-all-on-stop\ndepends-on = stray\n";
+    world.service("boot", text);
+    let Some(machine) = boot(&world, &["--console-level", "info"]) else { return };
+    machine.expect("[  OK  ] boot").signal(libc::SIGTERM);
+    machine.expect("dinit: Sending TERM/KILL to all processes...");
+    // The daemon answers while the second passes.
+    assert_eq!(connect(&world.socket()).list().unwrap().len(), 2);
+    machine.expect("[STOPPD] boot").expect("--system -h");
+}

@@ -178,14 +178,12 @@ impl<S: State> Tree<S> {
     /// Finds the entry that a hard link at `at` to `target` ends in; none if that is the link itself.
     fn link_target(&self, at: &TreePath, target: &TreePath) -> Result<Option<TreePath>, Reason> {
         let located = self.locate(target, LastLink::Kept).map_err(Reason::Parent)?;
-        if located == *at {
-            return Ok(None);
-        }
         let Some(entry) = self.entries.get(&located) else {
             return Err(Reason::LinkTarget(located));
         };
         match &entry.kind {
             Kind::Directory => Err(Reason::LinkTarget(located)),
+            _ if located == *at => Ok(None),
             Kind::Hardlink(inner) if inner == at => Ok(None),
             Kind::Hardlink(inner) => Ok(Some(inner.clone())),
             Kind::File(_)

@@ -8,7 +8,8 @@ use mkimage_tree::{
     Blob, Content, ContentDigest, Entry, Error, Kind, Layer, MergePolicy, Provenance, Tree, TreePath, Weight,
     write_tar,
 };
-use notation::{layer, listing, package, path, tree};
+use notation::{any_tree, layer, listing, package, path, tree};
+use proptest::prelude::*;
 
 const EPOCH: i64 = 1_700_000_000;
 
@@ -298,4 +299,30 @@ fn identified_contents_are_digested_without_being_read() {
 /// Reading what is no longer there is an error, never a shorter content.
 fn tree_of_len_is_read(blob: &std::sync::Arc<Blob>) -> bool {
     Content::span(blob, 0, 4).unwrap().bytes().is_err()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn any_tree_written_as_tar_is_read_back_to_the_same_archive(before in any_tree()) {
+        let bytes = write_tar(&before, Vec::new(), EPOCH).unwrap();
+        let after = Tree::standalone([&read_tar(&bytes).unwrap()], &MergePolicy::new()).unwrap();
+        prop_assert!(write_tar(&after, Vec::new(), EPOCH).unwrap() == bytes, "{:?}", listing(&after));
+    }
+
+    #[test]
+    fn any_bytes_are_refused_or_read_but_never_more(bytes in proptest::collection::vec(any::<u8>(), 0..200), at in 0..3000_usize) {
+        let mut archive = write_tar(&tree(&["f a content", "d b", "l c a", "h d a"]), Vec::new(), EPOCH).unwrap();
+        let end = (at + bytes.len()).min(archive.len());
+        let at = at.min(end);
+        archive[at..end].copy_from_slice(&bytes[..end - at]);
+        if let Ok(layer) = read_tar(&archive) {
+            for (_, entry) in layer.entries() {
+                if let Some(content) = entry.content() {
+                    prop_assert!(content.bytes().is_ok());
+                }
+            }
+        }
+    }
 }

@@ -8,9 +8,10 @@ use std::path::{Path, PathBuf};
 
 use mkimage_tree::{
     Complete, Layer, Made, Materialise, Materialised, MergePolicy, ModeRule, ModeTable, Provenance, Scan,
-    Tree, TreePath, Weight, materialise, scan,
+    Tree, TreePath, Weight, materialise, scan, write_tar,
 };
-use notation::{listing, package, path, tree};
+use notation::{any_tree, listing, package, path, tree};
+use proptest::prelude::*;
 
 const EPOCH: i64 = 1_700_000_000;
 
@@ -389,4 +390,21 @@ fn paths_inside_a_tree_are_followed_as_a_process_inside_would() {
     assert_eq!(names(&path("usr")), ["/usr/bin"]);
     assert_eq!(names(&root).len(), 8);
     assert_eq!(tree.total_size(), 8);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn what_is_found_turns_any_tree_into_any_other(before in any_tree(), after in any_tree()) {
+        let mut laid_out = LaidOut::of(before);
+        let wanted = LaidOut::of(after);
+        // Everything there is younger than the first tree, so nothing passes for untouched.
+        laid_out.at.directory.clone_from(&wanted.at.directory);
+        let found = laid_out.scan_with(|how| how.epoch = 0);
+        let result = laid_out.tree.clone().merge(&found, &MergePolicy::new()).unwrap();
+        // Archives, since trees may call different names of a file the first.
+        let bytes = |tree: &Tree<Complete>| write_tar(tree, Vec::new(), EPOCH).unwrap();
+        prop_assert!(bytes(&result) == bytes(&wanted.tree), "{:?} {:?}", listing(&result), found);
+    }
 }

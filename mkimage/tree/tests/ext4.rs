@@ -259,7 +259,9 @@ fn sizes_around_the_borders_of_groups_are_clean() {
     if !have_tools() {
         return;
     }
-    for blocks in [4096_u64, 32_767, 32_768, 32_769, 32_800, 65_536, 98_305, 524_288] {
+    for blocks in
+        [4096_u64, 32_767, 32_768, 32_769, 32_800, 65_536, 98_305, 524_288, 524_500, 600_000, 1_085_441]
+    {
         checked(&tree(&["d a", "f a/b x"]), &options(Ext4Size::Exactly(blocks * 4096)));
     }
 }

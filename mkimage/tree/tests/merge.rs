@@ -3,7 +3,7 @@
 mod notation;
 
 use mkimage_tree::{Conflict, Error, MergePolicy, Provenance, Reason, Tree};
-use notation::{layer, listing, merged, package, path};
+use notation::{any_lines, layer, listing, merged, package, path};
 use proptest::prelude::*;
 
 /// Merges `second` over `first` and lists the result.
@@ -216,6 +216,8 @@ fn a_hard_link_leads_to_an_entry_that_is_none() {
     assert_eq!(listing(&tree), ["f a x", "h b a", "h c a"]);
     assert_eq!(reason(&[], &["h b a"]), Reason::LinkTarget(path("a")));
     assert_eq!(reason(&["d a"], &["h b a"]), Reason::LinkTarget(path("a")));
+    assert_eq!(reason(&[], &["h a a"]), Reason::LinkTarget(path("a")));
+    assert_eq!(over(&["f a x"], &["h a a"]), ["f a x"]);
 }
 
 #[test]
@@ -251,21 +253,8 @@ fn hard_links_move_along_with_their_directory() {
     );
 }
 
-/// Lines that often meet each other.
-fn any_lines() -> impl Strategy<Value = Vec<String>> {
-    let name = prop_oneof!["[ab]", "[ab]/[ab]", "[ab]/[ab]/[ab]"];
-    let line = (0..7_u8, name.clone(), name).prop_map(|(kind, at, other)| match kind {
-        0 | 1 => format!("d {at}"),
-        2 | 3 => format!("f {at} {other}"),
-        4 => format!("l {at} {other}"),
-        5 => format!("l {at} /{other}"),
-        _ => format!("h {at} {other}"),
-    });
-    proptest::collection::vec(line, 0..8)
-}
-
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(2000))]
+    #![proptest_config(ProptestConfig { cases: 2000, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn whatever_is_merged_parents_are_directories_and_links_have_targets(
@@ -297,14 +286,14 @@ proptest! {
     }
 
     #[test]
-    fn merging_a_layer_twice_is_merging_it_once(lines in any_lines()) {
+    fn merging_a_layer_without_symbolic_links_twice_is_merging_it_once(mut lines in any_lines()) {
+        // With them it need not be: a directory may come before the link that it is later moved through.
+        lines.retain(|line| !line.starts_with('l'));
         let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
         let layer = layer(&package("one"), &lines);
-        if let Ok(once) = Tree::new().merge(&layer, &MergePolicy::new())
-            && let Ok(twice) = once.clone().merge(&layer, &MergePolicy::new())
-        {
-            let twice_more = twice.clone().merge(&layer, &MergePolicy::new()).unwrap();
-            prop_assert_eq!(listing(&twice), listing(&twice_more));
+        if let Ok(once) = Tree::new().merge(&layer, &MergePolicy::new()) {
+            let twice = once.clone().merge(&layer, &MergePolicy::new()).unwrap();
+            prop_assert_eq!(listing(&once), listing(&twice));
         }
     }
 }

@@ -9,6 +9,8 @@ use mkimage_tree::{
     Complete, Configured, Entry, Error, Kind, Layer, MergePolicy, Provenance, Tree, TreePath, Weight,
 };
 
+use proptest::prelude::*;
+
 pub(crate) fn path(text: &str) -> TreePath {
     if text == "." { TreePath::root() } else { TreePath::new(text).unwrap() }
 }
@@ -100,4 +102,29 @@ pub(crate) fn merged(layers: &[(&str, &[&str])], policy: &MergePolicy) -> Result
 /// Makes a complete tree of one layer.
 pub(crate) fn tree(lines: &[&str]) -> Tree<Complete> {
     Tree::standalone([&layer(&package("only"), lines)], &MergePolicy::new()).unwrap()
+}
+
+/// Lines that often meet each other.
+pub(crate) fn any_lines() -> impl Strategy<Value = Vec<String>> {
+    let name = prop_oneof!["[ab]", "[ab]/[ab]", "[ab]/[ab]/[ab]"];
+    let line = (0..7_u8, name.clone(), name).prop_map(|(kind, at, other)| match kind {
+        0 | 1 => format!("d {at}"),
+        2 | 3 => format!("f {at} {other}"),
+        4 => format!("l {at} {other}"),
+        5 => format!("l {at} /{other}"),
+        _ => format!("h {at} {other}"),
+    });
+    proptest::collection::vec(line, 0..8)
+}
+
+/// Makes a tree of whatever of the lines fits together.
+pub(crate) fn any_tree() -> impl Strategy<Value = Tree<Complete>> {
+    any_lines().prop_map(|lines| {
+        let mut tree = Tree::new();
+        for line in &lines {
+            let layer = layer(&package("only"), &[line.as_str()]);
+            tree = tree.clone().merge(&layer, &MergePolicy::new()).unwrap_or(tree);
+        }
+        tree.configured().complete()
+    })
 }

@@ -3,10 +3,10 @@
 use crate::control::{Control, OpenError};
 use crate::daemon::{Daemon, ReadyReport, Settings};
 use crate::environment::MainEnvironment;
-use crate::log::Log;
+use crate::log::{Destination, Log};
 use crate::options::{Level, Options};
 use crate::output::Outputs;
-use crate::paths::{self, DEFAULT_ENVIRONMENT, Surroundings};
+use crate::paths::{self, DEFAULT_ENVIRONMENT, SYSLOG, Surroundings};
 use crate::reactor::{Reactor, Source};
 use crate::runs::Runs;
 use crate::timers::Timers;
@@ -39,7 +39,11 @@ pub(crate) fn start(options: Options, arguments: Vec<Vec<u8>>) -> Result<Daemon,
     let original_mask = take_signals(manager);
     let ready_report = options.ready_fd.and_then(ready_report);
     let around = Surroundings::of_process(database_home);
-    let mut log = Log::new(options.console_level, options.log_level, options.quiet, options.log_file.clone());
+    let destination = match &options.log_file {
+        Some(path) => Destination::File(OsStr::from_bytes(path).into()),
+        None => Destination::Syslog(SYSLOG.into()),
+    };
+    let mut log = Log::new(options.console_level, options.log_level, options.quiet, destination);
     log.start_console();
     let cgroup_base = find_cgroup_base(&options, &mut log);
     let (reactor, signals) = reactor(manager).map_err(|error| {
@@ -79,6 +83,7 @@ pub(crate) fn start(options: Options, arguments: Vec<Vec<u8>>) -> Result<Daemon,
         prompt: None,
         is_stranded: false,
         is_wounded: false,
+        serving: None,
         is_full: false,
         log_waits: [false; 2],
     };

@@ -84,6 +84,8 @@ pub(crate) struct Daemon {
     pub(crate) is_stranded: bool,
     /// Set after a defect was caught: no request but shutdown is served any more.
     pub(crate) is_wounded: bool,
+    /// The client whose request is being carried out; it is let go of if that brings a defect to light.
+    pub(crate) serving: Option<u64>,
     /// Whether the listener waits for a client to leave, for lack of descriptors.
     pub(crate) is_full: bool,
     /// What the streams of the log wait for: console, main.

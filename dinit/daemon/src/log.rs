@@ -7,11 +7,9 @@
 use crate::options::Level;
 use dinit_sys::{Errno, descriptor, error_text, socket};
 use std::collections::VecDeque;
-use std::ffi::OsStr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// The bytes that a stream keeps while its other side does not take them.
 const CAPACITY: usize = 4096;
@@ -20,7 +18,6 @@ const CAPACITY: usize = 4096;
 const STALE_AFTER: u64 = 1_000_000_000;
 
 const DISCARDED: &[u8] = b"dinit: *** log message discarded due to full buffer ***\n";
-const SYSLOG: &str = "/dev/log";
 
 /// The daemon facility of syslog.
 const FACILITY: u8 = 3 << 3;
@@ -43,14 +40,22 @@ pub(crate) enum Which {
     Main,
 }
 
+/// Where the main log goes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Destination {
+    /// To the socket of syslog at this path.
+    Syslog(PathBuf),
+    /// To the end of a file.
+    File(PathBuf),
+}
+
 /// Both streams.
 #[derive(Debug)]
 pub(crate) struct Log {
     console: Stream,
     main: Stream,
     quiet: bool,
-    /// Where the main log goes; syslog if this is nothing.
-    file: Option<Vec<u8>>,
+    destination: Destination,
     tenure: Tenure,
 }
 
@@ -66,12 +71,12 @@ enum Tenure {
 
 impl Log {
     /// Makes both streams; the console stream writes to standard output from now on, the main one once opened.
-    pub(crate) fn new(console: Level, main: Level, quiet: bool, file: Option<Vec<u8>>) -> Self {
+    pub(crate) fn new(console: Level, main: Level, quiet: bool, destination: Destination) -> Self {
         Self {
             console: Stream::new(console, Some(Sink::Standard)),
             main: Stream::new(main, None),
             quiet,
-            file,
+            destination,
             tenure: Tenure::Ours,
         }
     }
@@ -98,7 +103,7 @@ impl Log {
             return;
         }
         let text = text.as_ref();
-        let line = if self.file.is_some() {
+        let line = if self.is_to_file() {
             [b"dinit: ", text, b"\n"].concat()
         } else {
             let severity = match level {
@@ -136,9 +141,9 @@ impl Log {
         if self.main.sink.is_some() {
             return Ok(());
         }
-        self.main.sink = match &self.file {
-            None => socket::datagram_to(Path::new(SYSLOG)).ok().map(Sink::Datagram),
-            Some(path) => Some(Sink::Descriptor(open_file(path)?)),
+        self.main.sink = match &self.destination {
+            Destination::Syslog(path) => socket::datagram_to(path).ok().map(Sink::Datagram),
+            Destination::File(path) => Some(Sink::Descriptor(open_file(path)?)),
         };
         self.pump(Which::Main);
         Ok(())
@@ -146,7 +151,7 @@ impl Log {
 
     /// Says whether the main log is a file.
     pub(crate) fn is_to_file(&self) -> bool {
-        self.file.is_some()
+        matches!(self.destination, Destination::File(_))
     }
 
     /// Writes as much as the other side takes now.
@@ -303,8 +308,11 @@ impl Stream {
         while finished < limit {
             let Some(sink) = &self.sink else { return };
             if self.written == 0 && std::mem::take(&mut self.discarded) {
-                self.lines.push_front(DISCARDED.to_vec());
-                self.bytes += DISCARDED.len();
+                // A note that waits already stands for these too.
+                if self.lines.front().is_none_or(|line| line != DISCARDED) {
+                    self.lines.push_front(DISCARDED.to_vec());
+                    self.bytes += DISCARDED.len();
+                }
             }
             let Some(line) = self.lines.front() else { return };
             match descriptor::write(sink, line.get(self.written..).unwrap_or_default()) {
@@ -337,13 +345,13 @@ impl Stream {
     }
 }
 
-fn open_file(path: &[u8]) -> Result<OwnedFd, String> {
+fn open_file(path: &Path) -> Result<OwnedFd, String> {
     let opened = std::fs::OpenOptions::new()
         .append(true)
         .create(true)
         .mode(0o644)
         .custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY)
-        .open(OsStr::from_bytes(path));
+        .open(path);
     match opened {
         Ok(file) => Ok(file.into()),
         Err(error) => Err(format!("Opening log file failed: {}", error_text(&error))),
@@ -353,4 +361,113 @@ fn open_file(path: &[u8]) -> Result<OwnedFd, String> {
 /// Standard output, which is open for as long as the program runs.
 fn standard_output() -> BorrowedFd<'static> {
     dinit_sys::descriptor::standard(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Read;
+    use std::os::unix::net::UnixDatagram;
+
+    /// Makes a log whose console is a pipe, of which the read end is given too.
+    fn on_pipe(destination: Destination) -> (Log, std::fs::File) {
+        let (reader, writer) = descriptor::pipe().unwrap();
+        descriptor::set_nonblocking(&writer, true).unwrap();
+        descriptor::set_nonblocking(&reader, true).unwrap();
+        let mut log = Log::new(Level::Warn, Level::Notice, false, destination);
+        log.console.sink = Some(Sink::Descriptor(writer));
+        (log, reader.into())
+    }
+
+    fn nowhere() -> Destination {
+        Destination::Syslog(PathBuf::from("/nonexistent/log"))
+    }
+
+    fn read(pipe: &mut std::fs::File) -> String {
+        let mut bytes = Vec::new();
+        let _ = pipe.read_to_end(&mut bytes);
+        String::from_utf8(bytes).unwrap()
+    }
+
+    #[test]
+    fn syslog_gets_a_datagram_a_line_with_its_weight_and_what_was_said_before_it_came() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("log");
+        let (mut log, mut pipe) = on_pipe(Destination::Syslog(path.clone()));
+        log.message(Level::Debug, "no");
+        log.message(Level::Notice, "notice");
+        assert_eq!(log.open_main(), Ok(()));
+        let syslog = UnixDatagram::bind(&path).unwrap();
+        assert_eq!(log.open_main(), Ok(()));
+        log.message(Level::Warn, "warn");
+        log.message(Level::Error, "error");
+        let mut line = [0; 100];
+        for expected in ["<29>dinit: notice\n", "<28>dinit: warn\n", "<27>dinit: error\n"] {
+            let length = syslog.recv(&mut line).unwrap();
+            assert_eq!(&line[..length], expected.as_bytes());
+        }
+        assert_eq!(read(&mut pipe), "dinit: warn\ndinit: error\n");
+    }
+
+    #[test]
+    fn what_does_not_fit_is_dropped_as_whole_lines_and_noted_once() {
+        let (mut log, mut pipe) = on_pipe(nowhere());
+        // The pipe is filled first, so that everything stays in the buffer.
+        let sink = log.console.sink.as_ref().unwrap();
+        while descriptor::write(sink, &[b'-'; 4096]).is_ok() {}
+        let text = "x".repeat(1000);
+        for _ in 0..6 {
+            log.message(Level::Error, &text);
+        }
+        while !read(&mut pipe).is_empty() {}
+        log.pump(Which::Console);
+        let printed = read(&mut pipe);
+        let lines: Vec<&str> = printed.lines().collect();
+        assert_eq!(lines.len(), 5, "{printed}");
+        assert_eq!(lines.iter().filter(|line| line.contains("discarded due to full buffer")).count(), 1);
+        assert_eq!(lines.iter().filter(|line| line.len() == 1007).count(), 4);
+    }
+
+    #[test]
+    fn lines_are_kept_while_a_service_has_the_console_and_dropped_when_they_are_stale() {
+        let (mut log, mut pipe) = on_pipe(nowhere());
+        for (away, expected) in [(STALE_AFTER - 1, "[  OK  ] one\n"), (STALE_AFTER, "")] {
+            log.yield_console();
+            assert!(log.has_yielded(5) && !log.has_yielded(5));
+            log.milestone(Milestone::Started, b"one");
+            assert_eq!(read(&mut pipe), "");
+            log.resume_console(5 + away);
+            assert_eq!(read(&mut pipe), expected);
+        }
+    }
+
+    #[test]
+    fn a_line_that_was_begun_is_finished_before_the_console_is_given_away() {
+        let (mut log, mut pipe) = on_pipe(nowhere());
+        let sink = log.console.sink.take();
+        log.message(Level::Error, "begun");
+        log.message(Level::Error, "later");
+        // As if the other side had taken a part of the first line.
+        log.console.written = 3;
+        log.console.bytes -= 3;
+        log.console.sink = sink;
+        log.yield_console();
+        assert!(!log.has_yielded(0));
+        log.pump(Which::Console);
+        assert!(log.has_yielded(0));
+        assert_eq!(read(&mut pipe), "it: begun\n");
+        log.resume_console(0);
+        assert_eq!(read(&mut pipe), "dinit: later\n");
+    }
+
+    #[test]
+    fn a_failure_caused_by_a_dependency_weighs_less_on_a_quiet_console() {
+        let (mut log, mut pipe) = on_pipe(nowhere());
+        log.quiet = true;
+        log.console.level = Level::Error;
+        log.milestone(Milestone::DependencyFailed, b"top");
+        log.milestone(Milestone::Failed, b"bad");
+        log.milestone(Milestone::Stopped, b"bad");
+        assert_eq!(read(&mut pipe), "[FAILED] bad\n");
+    }
 }

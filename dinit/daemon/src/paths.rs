@@ -22,6 +22,9 @@ pub(crate) const DINIT: &str = match option_env!("DINIT_OWN_PROGRAM") {
 /// The environment file that the system manager reads if it is there.
 pub(crate) const DEFAULT_ENVIRONMENT: &str = "/etc/dinit/environment";
 
+/// The socket of the system log.
+pub(crate) const SYSLOG: &str = "/dev/log";
+
 const SYSTEM_DIRECTORIES: [&str; 4] =
     ["/etc/dinit.d", "/run/dinit.d", "/usr/local/lib/dinit.d", "/lib/dinit.d"];
 const USER_DIRECTORIES: [&str; 3] =

@@ -66,6 +66,10 @@ impl Daemon {
     fn survive(&mut self) {
         self.is_wounded = true;
         self.effects.clear();
+        self.events.clear();
+        if let Some(number) = self.serving.take() {
+            self.dismiss_client(number, Standing::Leaves);
+        }
         self.log.message(
             Level::Error,
             "An internal error was caught; no requests but shutdown are served from now on",
@@ -130,6 +134,16 @@ impl Daemon {
     fn forget_if_done(&mut self, id: RunId) {
         if self.runs.get(id).is_some_and(|run| !run.is_alive && run.status.is_none()) {
             self.runs.forget(id);
+            self.listen_again();
+        }
+    }
+
+    /// Takes connections again after descriptors had run out and some were given back.
+    fn listen_again(&mut self) {
+        if std::mem::take(&mut self.is_full)
+            && let Some(listener) = self.control.listener()
+        {
+            let _ = self.reactor.change(listener, Source::Listener, Interest::READ);
         }
     }
 
@@ -293,7 +307,12 @@ impl Daemon {
         {
             self.log.message(Level::Error, format!("Error reading from control connection: {error}"));
         }
+        self.serving = Some(number);
         self.serve_client(number);
+        self.serving = None;
+        if let Some(client) = self.control.client_mut(number) {
+            client.send();
+        }
         self.update_client(number);
     }
 
@@ -334,10 +353,6 @@ impl Daemon {
         if standing == Standing::Overflows {
             control::dropped(self, "the client does not read what it is sent");
         }
-        if std::mem::take(&mut self.is_full)
-            && let Some(listener) = self.control.listener()
-        {
-            let _ = self.reactor.change(listener, Source::Listener, Interest::READ);
-        }
+        self.listen_again();
     }
 }

@@ -49,9 +49,14 @@ impl Archive {
         }
         let mut text = String::new();
         for offer in &offers {
-            match self.cache.stored_index(&offer.file) {
-                Ok(stored) => text.push_str(&stored),
-                Err(_) => text.push_str(&self.fetch_index(release, offer)?),
+            let one = match self.cache.stored_index(&offer.file) {
+                Ok(stored) => stored,
+                Err(_) => self.fetch_index(release, offer)?,
+            };
+            if text.is_empty() {
+                text = one;
+            } else {
+                text.push_str(&one);
             }
         }
         let address = || self.mirror.address(&format!("dists/{}", release.suite()));

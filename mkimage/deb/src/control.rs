@@ -53,13 +53,13 @@ impl<'a> Scanner<'a> {
             return error(Problem::NoColon(line.trim_end().to_owned()));
         };
         let name = &line[..colon];
-        if name.is_empty() || name.contains([' ', '\t']) {
+        if name.is_empty() || name.bytes().any(is_blank) {
             return error(Problem::BadName(name.to_owned()));
         }
         let mut value_end = end;
         while matches!(self.text.as_bytes().get(self.at), Some(b' ' | b'\t')) {
             let next = self.line_end(self.at);
-            if self.text[self.at..next].trim().is_empty() {
+            if is_blank_line(&self.text[self.at..next]) {
                 break;
             }
             value_end = next;
@@ -79,7 +79,7 @@ impl<'a> Iterator for Scanner<'a> {
             if self.text.as_bytes()[start] == b'#' {
                 continue;
             }
-            if self.text[start..end].trim().is_empty() {
+            if is_blank_line(&self.text[start..end]) {
                 if self.inside {
                     self.inside = false;
                     return Some(Ok(Item::End));
@@ -95,6 +95,14 @@ impl<'a> Iterator for Scanner<'a> {
         }
         None
     }
+}
+
+fn is_blank(byte: u8) -> bool {
+    matches!(byte, b' ' | b'\t' | b'\r')
+}
+
+fn is_blank_line(line: &str) -> bool {
+    line.bytes().all(is_blank)
 }
 
 /// A stanza: fields in the order in which they were written.

@@ -77,12 +77,8 @@ impl PackageIndex {
     ///
     /// A stanza without name, version, architecture, file name, size or digest is an error.
     pub fn parse(text: String) -> Result<Self, ControlError> {
-        let mut records = scan(&text)?;
+        let records = sorted_records(&text)?;
         let value = |span: Span| &text[span.start as usize..span.end as usize];
-        records.sort_by(|a: &Record, b: &Record| {
-            let by_name = value(a[NAME]).cmp(value(b[NAME]));
-            by_name.then_with(|| version::compare(value(b[VERSION]), value(a[VERSION])))
-        });
         let mut provides = Vec::new();
         for (number, record) in records.iter().enumerate() {
             provided_names(&text, record[PROVIDES], |name| provides.push((name, number as u32)));
@@ -91,12 +87,12 @@ impl PackageIndex {
         Ok(Self { text, records, provides })
     }
 
-    /// Gives the text of a `Packages` file with only those fields that an index keeps.
+    /// Gives the text of a `Packages` file sorted, and with only those fields that an index keeps.
     ///
     /// Errors are those of [`PackageIndex::parse`], with positions in the full text.
     pub fn reduced(text: &str) -> Result<String, ControlError> {
         let mut reduced = String::with_capacity(text.len() / 2);
-        for record in scan(text)? {
+        for record in sorted_records(text)? {
             for (name, span) in KEPT.iter().zip(record) {
                 if span.start < span.end {
                     reduced.extend([name, ": ", &text[span.start as usize..span.end as usize], "\n"]);
@@ -247,6 +243,17 @@ impl std::fmt::Debug for Package<'_> {
 fn kept(name: &str) -> Option<usize> {
     let exact = KEPT.iter().position(|kept| *kept == name);
     exact.or_else(|| KEPT.iter().position(|kept| kept.eq_ignore_ascii_case(name)))
+}
+
+/// Reads all packages and sorts them by name, newest version first; what is sorted already costs next to nothing.
+fn sorted_records(text: &str) -> Result<Vec<Record>, ControlError> {
+    let value = |span: Span| &text[span.start as usize..span.end as usize];
+    let mut records = scan(text)?;
+    records.sort_by(|a, b| {
+        let by_name = value(a[NAME]).cmp(value(b[NAME]));
+        by_name.then_with(|| version::compare(value(b[VERSION]), value(a[VERSION])))
+    });
+    Ok(records)
 }
 
 fn scan(text: &str) -> Result<Vec<Record>, ControlError> {

@@ -1,5 +1,8 @@
 //! Bytes from a mirror: over HTTP or from a folder, counted, digested, tried again where that may help.
 
+mod courier;
+
+use self::courier::Message;
 use crate::error::{ArchiveError, NetworkError};
 use crate::mirror::{Mirror, Place};
 use crate::progress::{Cancel, Progress, Stage};
@@ -8,6 +11,7 @@ use std::fs::File;
 use std::io::{self, Read, Seek, Write};
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::Duration;
 use ureq::tls::{RootCerts, TlsConfig};
 
@@ -15,6 +19,9 @@ use ureq::tls::{RootCerts, TlsConfig};
 const ATTEMPTS: u32 = 4;
 /// How long nothing may come before the line counts as broken.
 const STALLED: Duration = Duration::from_secs(30);
+
+/// How often a thread that waits looks whether it still should.
+const GLANCE: Duration = Duration::from_millis(50);
 
 /// What a file must be, as something signed says.
 #[derive(Clone, Copy, Debug)]
@@ -31,6 +38,12 @@ pub(crate) struct Transport {
     cancel: Cancel,
     /// How long to wait before the second attempt; twice as long before each further one.
     patience: Duration,
+}
+
+/// A file of the mirror that is being read.
+enum Stream {
+    File(File),
+    Web(Receiver<Result<Message, Fault>>),
 }
 
 /// Why one attempt did not succeed.
@@ -168,19 +181,18 @@ impl Transport {
 
     /// Waits before the next attempt, but no longer than the caller wants to go on.
     fn rest(&self, wait: Duration) {
-        let step = Duration::from_millis(50);
         let mut waited = Duration::ZERO;
         while waited < wait && !self.cancel.is_requested() {
-            std::thread::sleep(step);
-            waited += step;
+            std::thread::sleep(GLANCE);
+            waited += GLANCE;
         }
     }
 
     /// Opens a file of the mirror from byte `from` on; gives also the byte that it really begins with.
-    fn open(&self, path: &str, from: u64) -> Result<(Box<dyn Read>, u64), Fault> {
+    fn open(&self, path: &str, from: u64) -> Result<(Stream, u64), Fault> {
         match self.mirror.place() {
             Place::Folder(root) => match File::open(root.join(path)) {
-                Ok(file) => Ok((Box::new(file), 0)),
+                Ok(file) => Ok((Stream::File(file), 0)),
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {
                     if root.is_dir() {
                         return Err(Fault::Absent);
@@ -194,51 +206,63 @@ impl Transport {
                     Err(Fault::Final(ArchiveError::Cache { doing: "read", path, source }))
                 }
             },
-            Place::Web(root) => self.open_web(&format!("{root}/{}", escaped(path)), from),
+            Place::Web(root) => {
+                let messages = courier::send(self.agent.clone(), format!("{root}/{}", escaped(path)), from);
+                match self.receive(&messages)? {
+                    Message::Opened(offset) => Ok((Stream::Web(messages), offset)),
+                    Message::Piece(_) | Message::End => Err(courier::lost()),
+                }
+            }
         }
-    }
-
-    fn open_web(&self, address: &str, from: u64) -> Result<(Box<dyn Read>, u64), Fault> {
-        let mut request = self.agent.get(address);
-        if from > 0 {
-            request = request.header("Range", format!("bytes={from}-"));
-        }
-        let response = request.call().map_err(fault)?;
-        let continued = response.status().as_u16() == 206
-            && response
-                .headers()
-                .get("content-range")
-                .and_then(|range| range.to_str().ok())
-                .is_some_and(|range| range.starts_with(&format!("bytes {from}-")));
-        // The limit is set by `pump`, which counts what it takes; this one is only there to be no smaller.
-        let body = response.into_body().into_with_config().limit(u64::MAX).reader();
-        Ok((Box::new(body), if continued { from } else { 0 }))
     }
 
     /// Hands on what comes, piece by piece, until the end; more than `limit` bytes are an error.
     fn pump(
         &self,
-        body: &mut dyn Read,
+        stream: &mut Stream,
         limit: u64,
         mut take: impl FnMut(&[u8]) -> Result<(), Fault>,
     ) -> Result<(), Fault> {
-        let mut buffer = vec![0; 64 << 10];
         let mut came = 0;
+        while let Some(piece) = self.next_piece(stream)? {
+            came += piece.len() as u64;
+            if came > limit {
+                return Err(Fault::Network(NetworkError::TooLong { expected: limit }));
+            }
+            take(&piece)?;
+        }
+        Ok(())
+    }
+
+    fn next_piece(&self, stream: &mut Stream) -> Result<Option<Vec<u8>>, Fault> {
+        match stream {
+            Stream::File(file) => {
+                if self.cancel.is_requested() {
+                    return Err(Fault::Final(ArchiveError::Cancelled));
+                }
+                let mut piece = Vec::with_capacity(courier::PIECE);
+                let read = file.take(courier::PIECE as u64).read_to_end(&mut piece);
+                read.map_err(|error| Fault::Network(NetworkError::Unreachable(error)))?;
+                Ok((!piece.is_empty()).then_some(piece))
+            }
+            Stream::Web(messages) => match self.receive(messages)? {
+                Message::Piece(piece) => Ok(Some(piece)),
+                Message::End => Ok(None),
+                Message::Opened(_) => Err(courier::lost()),
+            },
+        }
+    }
+
+    /// Waits for the next message, but no longer than the caller wants to go on.
+    fn receive(&self, messages: &Receiver<Result<Message, Fault>>) -> Result<Message, Fault> {
         loop {
             if self.cancel.is_requested() {
                 return Err(Fault::Final(ArchiveError::Cancelled));
             }
-            match body.read(&mut buffer) {
-                Ok(0) => return Ok(()),
-                Ok(length) => {
-                    came += length as u64;
-                    if came > limit {
-                        return Err(Fault::Network(NetworkError::TooLong { expected: limit }));
-                    }
-                    take(&buffer[..length])?;
-                }
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(reading_fault(error)),
+            match messages.recv_timeout(GLANCE) {
+                Ok(message) => return message,
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => return Err(courier::lost()),
             }
         }
     }
@@ -271,39 +295,6 @@ fn may_pass(error: &NetworkError) -> bool {
         NetworkError::Status(status) => matches!(status, 408 | 425 | 429 | 500..=599),
         NetworkError::TimedOut | NetworkError::CutShort { .. } | NetworkError::Protocol(_) => true,
         NetworkError::HostNotFound | NetworkError::Tls(_) | NetworkError::TooLong { .. } => false,
-    }
-}
-
-fn fault(error: ureq::Error) -> Fault {
-    Fault::Network(match error {
-        ureq::Error::StatusCode(404 | 410) => return Fault::Absent,
-        ureq::Error::StatusCode(status) => NetworkError::Status(status),
-        ureq::Error::HostNotFound => NetworkError::HostNotFound,
-        ureq::Error::Timeout(_) => NetworkError::TimedOut,
-        ureq::Error::Io(source) => return io_fault(source),
-        ureq::Error::ConnectionFailed => NetworkError::Unreachable(io::Error::other("no address answers")),
-        error @ (ureq::Error::Tls(_) | ureq::Error::Pem(_) | ureq::Error::Rustls(_)) => {
-            NetworkError::Tls(error.to_string())
-        }
-        other => NetworkError::Protocol(other.to_string()),
-    })
-}
-
-/// What stopped the connection, before anything came.
-fn io_fault(source: io::Error) -> Fault {
-    Fault::Network(match source.kind() {
-        io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock => NetworkError::TimedOut,
-        // A certificate that is not accepted comes as an error of the stream.
-        io::ErrorKind::InvalidData => NetworkError::Tls(source.to_string()),
-        _ => NetworkError::Unreachable(source),
-    })
-}
-
-/// What stopped a body that was coming in.
-fn reading_fault(error: io::Error) -> Fault {
-    match error.downcast::<ureq::Error>() {
-        Ok(error) => fault(error),
-        Err(error) => io_fault(error),
     }
 }
 

@@ -228,3 +228,19 @@ fn a_folder_is_a_mirror_too_and_an_absent_one_is_said_to_be() {
     let error = read(&folder.path().join("absent"), "file").unwrap_err();
     assert!(error.to_string().contains("there is no such folder"), "{error}");
 }
+
+#[test]
+fn a_wish_to_end_is_heard_while_the_server_says_nothing() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = format!("http://{}", listener.local_addr().unwrap());
+    let cancel = Cancel::new();
+    let transport = transport(&address, Arc::new(Counter::default()), cancel.clone());
+    std::thread::scope(|scope| {
+        let waiting = scope.spawn(|| transport.read("dists/x/InRelease", 100));
+        // The request is there, and no answer will ever come.
+        let (stream, _) = listener.accept().unwrap();
+        read_request(&stream);
+        cancel.request();
+        assert!(matches!(waiting.join().unwrap(), Err(ArchiveError::Cancelled)));
+    });
+}

@@ -69,6 +69,11 @@ impl Layer {
         self
     }
 
+    /// Makes the layer's owner and mode of the directory at `path` count: [`Weight::Imposed`].
+    pub fn impose(&mut self, path: TreePath) -> &mut Layer {
+        self.weigh(path, Weight::Imposed)
+    }
+
     /// Takes `path`, and all below it, away before the entries are laid down.
     pub fn remove(&mut self, path: TreePath) -> &mut Layer {
         self.removals.push(path);

@@ -6,7 +6,39 @@
 //! are, as spans of opened files, until a writer copies them into an image.
 //!
 //! The way through, in reading order: [`TreePath`], [`Entry`], [`Layer`], [`Tree::merge`]; then one module a
-//! format. Deliberately absent: packages, services, Debian's rules (the caller brings them as a
+//! format.
+//!
+//! ```
+//! use mkimage_tree::{CpioCompression, CpioWriter, Layer, MergePolicy, Provenance, Tree, TreePath};
+//!
+//! # fn main() -> Result<(), mkimage_tree::Error> {
+//! # let path = |text| TreePath::new(text).expect("a sound path");
+//! let mut links = Layer::new(Provenance::Skeleton);
+//! links.directory(path("usr/bin"), 0o755).symlink(path("bin"), "usr/bin");
+//! let mut package = Layer::new(Provenance::package("hello", "2.10-3"));
+//! package.file(path("bin/hello"), 0o755, "#!/bin/sh\necho hello\n");
+//!
+//! let policy = MergePolicy::new();
+//! let tree = Tree::new().merge(&links, &policy)?.merge(&package, &policy)?;
+//! assert_eq!(tree.why(&path("usr/bin/hello"))?.package_name(), Some("hello"));
+//!
+//! let tree = tree.configured().complete();
+//! let mut archives = CpioWriter::new(Vec::new());
+//! archives.append(&tree, CpioCompression::Gzip(6), 1_700_000_000)?;
+//! let (_bytes, _length) = archives.finish()?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! A tree that has not been configured cannot be written:
+//!
+//! ```compile_fail,E0308
+//! use mkimage_tree::{CpioCompression, CpioWriter, Tree};
+//!
+//! let _ = CpioWriter::new(Vec::new()).append(&Tree::new(), CpioCompression::Plain, 0);
+//! ```
+//!
+//! Deliberately absent: packages, services, Debian's rules (the caller brings them as a
 //! [`MergePolicy`]), and clocks (all times are arguments).
 
 mod content;

@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File, Metadata};
+use std::mem::discriminant;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::Path;
@@ -27,6 +28,12 @@ pub struct Scan {
     ///
     /// Without it an entry of the tree keeps its owner, and anything new belongs to root.
     pub owners: BTreeMap<TreePath, (u32, u32)>,
+    /// Modes of paths where something else than on disk is known to hold, as after setuid was taken away.
+    pub modes: BTreeMap<TreePath, u32>,
+    /// Devices that could not be made; on disk anything may stand in their place.
+    pub devices: BTreeMap<TreePath, Kind>,
+    /// Extended attributes that were set; others that an unchanged file had stay.
+    pub xattrs: BTreeMap<TreePath, Xattrs>,
     /// Directories and files that are not looked at, as mounts of the sandbox.
     pub ignored: BTreeSet<TreePath>,
     /// Times of changed files after this one, in seconds since 1970, are set back to it.
@@ -34,9 +41,11 @@ pub struct Scan {
 }
 
 impl Scan {
-    /// Makes a scan that looks at everything and knows no other owners.
+    /// Makes a scan that looks at everything and knows nothing that is not on disk.
     pub fn new(provenance: Provenance, epoch: i64) -> Scan {
-        Scan { provenance, owners: BTreeMap::new(), ignored: BTreeSet::new(), epoch }
+        let (owners, modes) = (BTreeMap::new(), BTreeMap::new());
+        let (devices, xattrs) = (BTreeMap::new(), BTreeMap::new());
+        Scan { provenance, owners, modes, devices, xattrs, ignored: BTreeSet::new(), epoch }
     }
 }
 
@@ -139,135 +148,119 @@ impl<S: State> Comparison<'_, S> {
     }
 
     fn compare(&mut self, path: &TreePath, metadata: &Metadata) -> Result<(), Error> {
-        let tree = self.tree;
-        let before = tree.get(path).map(|entry| tree.inode(path, entry).1);
-        let new_kind = self.new_kind(path, metadata, before)?;
-        // What has become something else keeps nothing of what it was.
-        let before = before.filter(|before| {
-            new_kind
-                .as_ref()
-                .is_none_or(|kind| std::mem::discriminant(kind) == std::mem::discriminant(&before.kind))
-        });
-        let owner = match (self.how.owners.get(path), before) {
-            (Some(owner), _) => *owner,
-            (None, Some(before)) => (before.uid, before.gid),
-            (None, None) => (0, 0),
-        };
-        let grouped = self.grouped(path, metadata);
-        let same_owner = before.is_some_and(|before| (before.uid, before.gid) == owner);
-        let content_changed = new_kind.is_some();
-        let metadata_same = before.is_some_and(|before| same_mode(before, metadata)) && same_owner;
-        if !content_changed && metadata_same && grouped == Grouped::AsBefore {
+        let names = self.names_on_disk(path, metadata);
+        let (mut entry, changed) = self.describe(path, &names, metadata)?;
+        // If a name came or went, all that are left are laid down anew, the first with the content.
+        if !changed && self.names_in_tree(path) == names {
             return Ok(());
         }
-        let Some(kind) = new_kind.or_else(|| before.map(|before| before.kind.clone())) else {
-            return Ok(());
-        };
-        let is_directory = matches!(kind, Kind::Directory);
-        let entry = Entry {
-            kind: match grouped {
-                Grouped::LinkTo(leader) => Kind::Hardlink(leader),
-                Grouped::AsBefore | Grouped::Leader => kind,
-            },
-            mode: new_mode(before, metadata),
-            uid: owner.0,
-            gid: owner.1,
-            mtime: match before {
-                Some(before) if !content_changed => before.mtime,
-                _ => metadata.mtime().min(self.how.epoch),
-            },
-            // Writing to a file takes its capabilities away.
-            xattrs: match before {
-                Some(before) if !content_changed => before.xattrs.clone(),
-                _ => Xattrs::new(),
-            },
-            provenance: self.how.provenance.clone(),
-        };
-        self.layer.put(path.clone(), entry);
-        if is_directory {
+        if let Some(first) = names.first().filter(|first| *first != path) {
+            entry.kind = Kind::Hardlink(first.clone());
+        }
+        if entry.is_directory() {
             self.layer.weigh(path.clone(), Weight::Imposed);
         }
+        self.layer.put(path.clone(), entry);
         Ok(())
     }
 
-    /// Compares the names of an inode on disk with those in the tree.
-    ///
-    /// As soon as one of them differs, or what they name, the whole group is laid down anew.
-    fn grouped(&self, path: &TreePath, metadata: &Metadata) -> Grouped {
-        let alone = BTreeSet::from([path.clone()]);
-        let on_disk = match self.groups.get(&(metadata.dev(), metadata.ino())) {
-            Some(group) if !metadata.is_dir() => group,
-            _ => &alone,
-        };
-        let in_tree = self.tree.get(path).map(|entry| {
-            let (target, _) = self.tree.inode(path, entry);
-            let mut names = self.tree.links.get(target).cloned().unwrap_or_default();
-            names.insert(target.clone());
-            names
-        });
-        let changed = match in_tree {
-            Some(names) => names != *on_disk || (on_disk.len() > 1 && self.group_changed(path, metadata)),
-            None => true,
-        };
-        match on_disk.first() {
-            Some(leader) if changed && leader != path => Grouped::LinkTo(leader.clone()),
-            _ if changed => Grouped::Leader,
-            _ => Grouped::AsBefore,
+    /// Returns all names of the inode at `path`.
+    fn names_on_disk(&self, path: &TreePath, metadata: &Metadata) -> BTreeSet<TreePath> {
+        match self.groups.get(&(metadata.dev(), metadata.ino())) {
+            Some(names) if !metadata.is_dir() => names.clone(),
+            _ => BTreeSet::from([path.clone()]),
         }
     }
 
-    fn group_changed(&self, path: &TreePath, metadata: &Metadata) -> bool {
+    fn names_in_tree(&self, path: &TreePath) -> BTreeSet<TreePath> {
         let Some(entry) = self.tree.get(path) else {
-            return true;
+            return BTreeSet::new();
         };
-        let (_, inode) = self.tree.inode(path, entry);
-        let group = self.groups.get(&(metadata.dev(), metadata.ino()));
-        let owner_known =
-            group.is_some_and(|names| names.iter().any(|name| self.how.owners.contains_key(name)));
-        owner_known
-            || !same_mode(inode, metadata)
-            || !matches!(self.new_kind(path, metadata, Some(inode)), Ok(None))
+        let (target, _) = self.tree.inode(path, entry);
+        let mut names = self.tree.links.get(target).cloned().unwrap_or_default();
+        names.insert(target.clone());
+        names
     }
 
-    /// Returns what stands on disk, or none if it is what stood there before.
-    fn new_kind(
+    /// Makes the entry that is on disk, and tells whether it is another than the tree has.
+    fn describe(
+        &self,
+        path: &TreePath,
+        names: &BTreeSet<TreePath>,
+        metadata: &Metadata,
+    ) -> Result<(Entry, bool), Error> {
+        let before = self.tree.get(path).map(|entry| self.tree.inode(path, entry).1);
+        let (kind, same_content) = self.kind(path, metadata, before)?;
+        // What has become something else keeps nothing of what it was.
+        let before = before.filter(|before| discriminant(&kind) == discriminant(&before.kind));
+        let mode_on_disk = match before {
+            Some(before) if same_mode(before, metadata) => before.mode,
+            _ if metadata.file_type().is_symlink() => 0o777,
+            _ => metadata.mode() & 0o7777,
+        };
+        let owner_of_tree = before.map_or((0, 0), |before| (before.uid, before.gid));
+        let (uid, gid) = known(&self.how.owners, path, names).copied().unwrap_or(owner_of_tree);
+        let kept = before.filter(|_| same_content);
+        // Writing to a file takes its capabilities away.
+        let mut xattrs = kept.map(|before| before.xattrs.clone()).unwrap_or_default();
+        if let Some(set) = known(&self.how.xattrs, path, names) {
+            xattrs.extend(set.clone());
+        }
+        let entry = Entry {
+            kind,
+            mode: known(&self.how.modes, path, names).copied().unwrap_or(mode_on_disk),
+            uid,
+            gid,
+            mtime: kept.map_or_else(|| metadata.mtime().min(self.how.epoch), |before| before.mtime),
+            xattrs,
+            provenance: self.how.provenance.clone(),
+        };
+        let unchanged = kept.is_some_and(|before| {
+            (before.mode, before.uid, before.gid) == (entry.mode, entry.uid, entry.gid)
+                && before.xattrs == entry.xattrs
+        });
+        Ok((entry, !unchanged))
+    }
+
+    /// Returns what stands on disk, and whether it is what stood there before.
+    fn kind(
         &self,
         path: &TreePath,
         metadata: &Metadata,
         before: Option<&Entry>,
-    ) -> Result<Option<Kind>, Error> {
+    ) -> Result<(Kind, bool), Error> {
         let at = path.below(&self.laid_out.directory);
         let file_type = metadata.file_type();
         let (major, minor) = device_numbers(metadata.rdev());
-        let before = before.map(|before| &before.kind);
-        let (same, kind) = if file_type.is_dir() {
-            (matches!(before, Some(Kind::Directory)), Kind::Directory)
+        let kind = if let Some(device) = self.how.devices.get(path) {
+            device.clone()
+        } else if file_type.is_dir() {
+            Kind::Directory
         } else if file_type.is_symlink() {
             let target = fs::read_link(&at).map_err(|source| Error::io("read the link", &at, source))?;
-            let target = target.into_os_string().into_vec();
-            (matches!(before, Some(Kind::Symlink(old)) if *old == target), Kind::Symlink(target))
+            Kind::Symlink(target.into_os_string().into_vec())
         } else if file_type.is_char_device() {
-            let same =
-                matches!(before, Some(Kind::CharDevice { major: a, minor: b }) if (*a, *b) == (major, minor));
-            (same, Kind::CharDevice { major, minor })
+            Kind::CharDevice { major, minor }
         } else if file_type.is_block_device() {
-            let same = matches!(before, Some(Kind::BlockDevice { major: a, minor: b }) if (*a, *b) == (major, minor));
-            (same, Kind::BlockDevice { major, minor })
+            Kind::BlockDevice { major, minor }
         } else if file_type.is_fifo() {
-            (matches!(before, Some(Kind::Fifo)), Kind::Fifo)
+            Kind::Fifo
         } else {
-            let content = match before {
-                Some(Kind::File(content)) if content.len() == metadata.len() => Some(content),
-                _ => None,
-            };
-            if content.is_some() && self.is_untouched(metadata) {
-                return Ok(None);
-            }
-            let on_disk = content_on_disk(&at)?;
-            let same = content.map_or(Ok(false), |content| content.is_same_as(&on_disk))?;
-            (same, Kind::File(on_disk))
+            return self.file(&at, metadata, before);
         };
-        Ok(Some(kind).filter(|_| !same))
+        let same = before.is_some_and(|before| is_same(&before.kind, &kind));
+        Ok((kind, same))
+    }
+
+    /// Reads a file only if it may have changed; with the same bytes, the content of the tree is kept.
+    fn file(&self, at: &Path, metadata: &Metadata, before: Option<&Entry>) -> Result<(Kind, bool), Error> {
+        let before = before.and_then(Entry::content).filter(|content| content.len() == metadata.len());
+        if let Some(content) = before
+            && (self.is_untouched(metadata) || content.is_same_as(&content_on_disk(at)?)?)
+        {
+            return Ok((Kind::File(content.clone()), true));
+        }
+        Ok((Kind::File(content_on_disk(at)?), false))
     }
 
     /// Tells whether nobody can have changed the inode since the tree was laid out.
@@ -276,12 +269,26 @@ impl<S: State> Comparison<'_, S> {
     }
 }
 
-/// How the names of an inode stand to those in the tree.
-#[derive(Debug, PartialEq, Eq)]
-enum Grouped {
-    AsBefore,
-    Leader,
-    LinkTo(TreePath),
+/// Looks `path` up, and then the other names of the same inode.
+fn known<'a, T>(
+    map: &'a BTreeMap<TreePath, T>,
+    path: &TreePath,
+    names: &BTreeSet<TreePath>,
+) -> Option<&'a T> {
+    map.get(path).or_else(|| names.iter().find_map(|name| map.get(name)))
+}
+
+/// Compares what has no content.
+fn is_same(a: &Kind, b: &Kind) -> bool {
+    match (a, b) {
+        (Kind::CharDevice { major: a, minor: b }, Kind::CharDevice { major: c, minor: d })
+        | (Kind::BlockDevice { major: a, minor: b }, Kind::BlockDevice { major: c, minor: d }) => {
+            (a, b) == (c, d)
+        }
+        (Kind::Symlink(a), Kind::Symlink(b)) => a == b,
+        (Kind::Directory, Kind::Directory) | (Kind::Fifo, Kind::Fifo) => true,
+        _ => false,
+    }
 }
 
 fn same_mode(before: &Entry, metadata: &Metadata) -> bool {
@@ -290,15 +297,6 @@ fn same_mode(before: &Entry, metadata: &Metadata) -> bool {
     }
     let on_disk = metadata.mode() & 0o7777;
     on_disk == disk_mode(before) || on_disk == before.mode
-}
-
-/// Takes the mode from the disk, without losing what was not laid out.
-fn new_mode(before: Option<&Entry>, metadata: &Metadata) -> u32 {
-    match before {
-        Some(before) if same_mode(before, metadata) => before.mode,
-        _ if metadata.file_type().is_symlink() => 0o777,
-        _ => metadata.mode() & 0o7777,
-    }
 }
 
 pub(crate) fn content_on_disk(at: &Path) -> Result<Content, Error> {

@@ -221,6 +221,33 @@ fn owners_that_the_caller_knows_are_applied() {
 }
 
 #[test]
+fn modes_devices_and_attributes_that_the_caller_knows_are_applied() {
+    let laid_out = LaidOut::new(&["f:4755:0:0 su x", "f:644:0:0 ping x", "h pong ping", "f plain x"]);
+    fs::write(laid_out.path("null"), b"").unwrap();
+    let capability = || [(b"security.capability".to_vec(), b"y".to_vec())].into();
+    let known = |how: &mut Scan| {
+        how.modes.insert(path("su"), 0o755);
+        how.modes.insert(path("plain"), 0o644);
+        how.devices.insert(path("null"), mkimage_tree::Kind::CharDevice { major: 1, minor: 3 });
+        how.modes.insert(path("null"), 0o666);
+        how.xattrs.insert(path("pong"), capability());
+    };
+    let layer = laid_out.scan_with(known);
+    assert_eq!(
+        laid_out.after(&layer),
+        ["c:666:0:0 null 1:3", "f ping x", "f plain x", "h pong ping", "f:755:0:0 su x"]
+    );
+    let after = laid_out.tree.clone().merge(&layer, &MergePolicy::new()).unwrap();
+    assert_eq!(after.get(&path("ping")).unwrap().xattrs, capability());
+    assert_eq!(after.why(&path("plain")).unwrap(), &package("only"));
+    // Once that is so, it is nothing new any more.
+    let mut how = Scan::new(Provenance::Overlay, EPOCH);
+    known(&mut how);
+    let again = scan(&laid_out.at, &after, &how).unwrap();
+    assert!(again.is_empty(), "{again:?}");
+}
+
+#[test]
 fn what_is_ignored_is_neither_new_nor_gone() {
     let laid_out = LaidOut::new(&["d proc", "f proc/old x", "d dev", "c dev/null 1:3"]);
     fs::remove_file(laid_out.path("proc/old")).unwrap();

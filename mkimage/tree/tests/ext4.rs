@@ -9,7 +9,8 @@ use std::process::Command;
 use mkimage_tree::{
     Blob, Complete, Content, Entry, Error, Ext4Options, Ext4Size, Kind, Layer, MergePolicy, Tree, write_ext4,
 };
-use notation::{package, path, tree};
+use notation::{any_tree, package, path, tree};
+use proptest::prelude::*;
 
 const EPOCH: i64 = 1_700_000_000;
 
@@ -263,5 +264,16 @@ fn sizes_around_the_borders_of_groups_are_clean() {
         [4096_u64, 32_767, 32_768, 32_769, 32_800, 65_536, 98_305, 524_288, 524_500, 600_000, 1_085_441]
     {
         checked(&tree(&["d a", "f a/b x"]), &options(Ext4Size::Exactly(blocks * 4096)));
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 24, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn any_tree_becomes_a_clean_file_system(tree in any_tree()) {
+        if have_tools() {
+            checked(&tree, &options(Ext4Size::WithFree(0)));
+        }
     }
 }

@@ -112,7 +112,8 @@ impl Cache {
         })
     }
 
-    fn remove_partial(&self) -> Result<(), ArchiveError> {
+    /// Removes what is half-done; only for whoever has the right to write.
+    pub(crate) fn remove_partial(&self) -> Result<(), ArchiveError> {
         let path = self.root.join("partial");
         let error = |source| ArchiveError::Cache { doing: "empty", path: path.clone(), source };
         for entry in fs::read_dir(&path).map_err(error)? {

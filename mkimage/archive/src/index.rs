@@ -72,7 +72,9 @@ impl Archive {
         let _alone = self.occupy_cache()?;
         self.progress.began(Stage::Index, Amount { items: 1, bytes: offer.file.size });
         let partial = self.cache.partial(&format!("index-{}", offer.file.sha256));
-        let path = self.download_index(release, offer, &partial)?;
+        let path = self.download_index(release, offer, &partial).inspect_err(|_| {
+            let _ = self.cache.remove_partial();
+        })?;
         let address = self.mirror.address(&path);
         let text = decompressed(&partial, &offer.path)
             .map_err(|source| ArchiveError::BadIndex { address: address.clone(), source })?;

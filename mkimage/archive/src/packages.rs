@@ -58,7 +58,11 @@ impl Archive {
         let stop = self.cancel.part();
         let work =
             Work { archive: self, transport: self.transport(stop.clone()), stop, error: Mutex::default() };
-        work.run(&missing, unpack)?;
+        if let Err(error) = work.run(&missing, unpack) {
+            // A full disk is no fuller for it; what cannot be removed now goes with the next run.
+            let _ = self.cache.remove_partial();
+            return Err(error);
+        }
         Ok(Fetched {
             downloaded: missing.to_download.len(),
             downloaded_bytes: amount(&missing.to_download).bytes,

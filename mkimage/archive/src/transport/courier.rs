@@ -89,6 +89,8 @@ fn fault(error: ureq::Error) -> Fault {
 fn io_fault(source: io::Error) -> Fault {
     Fault::Network(match source.kind() {
         io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock => NetworkError::TimedOut,
+        // The standard library has no kind of its own for a name without an address.
+        _ if source.to_string().contains("failed to lookup address") => NetworkError::HostNotFound,
         // A certificate that is not accepted comes as an error of the stream.
         io::ErrorKind::InvalidData => NetworkError::Tls(source.to_string()),
         _ => NetworkError::Unreachable(source),
@@ -100,5 +102,20 @@ fn reading_fault(error: io::Error) -> Fault {
     match error.downcast::<ureq::Error>() {
         Ok(error) => fault(error),
         Err(error) => io_fault(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::net::ToSocketAddrs;
+
+    #[test]
+    fn a_name_without_an_address_is_told_apart_from_a_host_that_does_not_answer() {
+        // No resolver is asked for a name that is too long to be one.
+        let error = format!("{}.invalid:80", "x".repeat(300)).to_socket_addrs().unwrap_err();
+        assert!(matches!(io_fault(error), Fault::Network(NetworkError::HostNotFound)));
+        let refused = io::Error::from(io::ErrorKind::ConnectionRefused);
+        assert!(matches!(io_fault(refused), Fault::Network(NetworkError::Unreachable(_))));
     }
 }

@@ -50,6 +50,22 @@ impl Kind {
     }
 }
 
+impl Kind {
+    /// Tells whether both are the same; files, which have contents to read, never are here.
+    pub(crate) fn is_same_without_content(&self, other: &Kind) -> bool {
+        match (self, other) {
+            (Kind::CharDevice { major: a, minor: b }, Kind::CharDevice { major: c, minor: d })
+            | (Kind::BlockDevice { major: a, minor: b }, Kind::BlockDevice { major: c, minor: d }) => {
+                (a, b) == (c, d)
+            }
+            (Kind::Symlink(a), Kind::Symlink(b)) => a == b,
+            (Kind::Hardlink(a), Kind::Hardlink(b)) => a == b,
+            (Kind::Directory, Kind::Directory) | (Kind::Fifo, Kind::Fifo) => true,
+            _ => false,
+        }
+    }
+}
+
 /// Extended attributes: full name (`security.capability`) to value, both bytes.
 pub type Xattrs = BTreeMap<Vec<u8>, Vec<u8>>;
 

@@ -248,7 +248,7 @@ impl<S: State> Comparison<'_, S> {
         } else {
             return self.file(&at, metadata, before);
         };
-        let same = before.is_some_and(|before| is_same(&before.kind, &kind));
+        let same = before.is_some_and(|before| before.kind.is_same_without_content(&kind));
         Ok((kind, same))
     }
 
@@ -276,19 +276,6 @@ fn known<'a, T>(
     names: &BTreeSet<TreePath>,
 ) -> Option<&'a T> {
     map.get(path).or_else(|| names.iter().find_map(|name| map.get(name)))
-}
-
-/// Compares what has no content.
-fn is_same(a: &Kind, b: &Kind) -> bool {
-    match (a, b) {
-        (Kind::CharDevice { major: a, minor: b }, Kind::CharDevice { major: c, minor: d })
-        | (Kind::BlockDevice { major: a, minor: b }, Kind::BlockDevice { major: c, minor: d }) => {
-            (a, b) == (c, d)
-        }
-        (Kind::Symlink(a), Kind::Symlink(b)) => a == b,
-        (Kind::Directory, Kind::Directory) | (Kind::Fifo, Kind::Fifo) => true,
-        _ => false,
-    }
 }
 
 fn same_mode(before: &Entry, metadata: &Metadata) -> bool {

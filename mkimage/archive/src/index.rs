@@ -59,12 +59,13 @@ impl Archive {
                 text.push_str(&one);
             }
         }
-        let address = || self.mirror.address(&format!("dists/{}", release.suite()));
-        PackageIndex::parse(text).map(Index).map_err(|source| ArchiveError::BadControl {
-            address: address(),
-            line: 0,
-            source,
-        })
+        // Each part was read before it was kept, so this is about the cache.
+        let damaged = |error| ArchiveError::Cache {
+            doing: "use the indices in",
+            path: self.cache.root().to_owned(),
+            source: io::Error::new(io::ErrorKind::InvalidData, error),
+        };
+        PackageIndex::parse(text).map(Index).map_err(damaged)
     }
 
     /// Downloads, checks, decompresses and keeps one index, and gives its text reduced.

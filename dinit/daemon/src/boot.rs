@@ -84,6 +84,8 @@ pub(crate) fn start(options: Options, arguments: Vec<Vec<u8>>) -> Result<Daemon,
         is_stranded: false,
         is_wounded: false,
         serving: None,
+        launches_under_way: 0,
+        untrimmed: 0,
         is_full: false,
         log_waits: [false; 2],
     };

@@ -2,7 +2,7 @@
 
 use crate::control::Control;
 use crate::environment::MainEnvironment;
-use crate::launch::Exec;
+use crate::exec::Exec;
 use crate::log::Log;
 use crate::options::Options;
 use crate::output::Outputs;
@@ -17,7 +17,6 @@ use dinit_sys::signal::{Mask, SignalDescriptor};
 use dinit_sys::system;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::os::fd::OwnedFd;
-use std::rc::Rc;
 
 /// What was decided at start and does not change.
 #[derive(Debug)]
@@ -58,7 +57,7 @@ pub(crate) struct Daemon {
     pub(crate) settings: Settings,
     pub(crate) graph: Graph,
     /// How each service is launched.
-    pub(crate) execs: BTreeMap<ServiceId, Rc<Exec>>,
+    pub(crate) execs: BTreeMap<ServiceId, Exec>,
     pub(crate) runs: Runs,
     pub(crate) timers: Timers<TimerKey>,
     pub(crate) outputs: Outputs,
@@ -86,6 +85,10 @@ pub(crate) struct Daemon {
     pub(crate) is_wounded: bool,
     /// The client whose request is being carried out; it is let go of if that brings a defect to light.
     pub(crate) serving: Option<u64>,
+    /// Launches that have not told yet how they went.
+    pub(crate) launches_under_way: usize,
+    /// How much was loaded and launched since freed memory was last given back.
+    pub(crate) untrimmed: usize,
     /// Whether the listener waits for a client to leave, for lack of descriptors.
     pub(crate) is_full: bool,
     /// What the streams of the log wait for: console, main.

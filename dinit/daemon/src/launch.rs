@@ -3,6 +3,7 @@
 //! Whatever cannot be had refuses the launch with a line in the log; what was made until then is given back.
 
 use crate::daemon::Daemon;
+use crate::exec::Exec;
 use crate::options::Level;
 use crate::reactor::Source;
 use crate::runs::Run;
@@ -22,10 +23,6 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::path::Path;
-use std::rc::Rc;
-
-/// How the processes of a service are launched.
-pub(crate) type Exec = ExecSpec;
 
 const CGROUPS: &[u8] = b"/sys/fs/cgroup/";
 const ACTIVATION_BACKLOG: i32 = 128;
@@ -55,7 +52,7 @@ struct Made {
 impl Daemon {
     /// Launches a process; if that is not possible the graph is told so.
     pub(crate) fn launch(&mut self, order: Order) {
-        let Some(exec) = self.execs.get(&order.service).map(Rc::clone) else {
+        let Some(exec) = self.execs.get(&order.service).and_then(Exec::launchable) else {
             debug_assert!(false, "a service that is launched has been loaded");
             return self.events.push_back(refusal(order.run, ExecStage(0), Errno(libc::ENOENT)));
         };
@@ -65,7 +62,7 @@ impl Daemon {
         }
     }
 
-    fn try_launch(&mut self, order: Order, exec: &Exec) -> Result<(), Refused> {
+    fn try_launch(&mut self, order: Order, exec: &ExecSpec) -> Result<(), Refused> {
         let says = |text: &str, error: Errno| refused(&exec.name, text, ExecStage(0), error);
         // Only what a service starts with gets its sockets, its place on the console and its pipes.
         let starts = order.role != Role::ServiceStopCommand;
@@ -105,6 +102,8 @@ impl Daemon {
             self.log.message(Level::Error, format!("Cannot watch the launch of a process: {error}"));
             self.events.push_back(Event::Executed { run: order.run });
         }
+        self.launches_under_way += 1;
+        self.untrimmed += 1;
         if let Some((ours, _)) = made.control {
             self.admit_client(ours.into());
         }
@@ -124,7 +123,7 @@ impl Daemon {
         );
     }
 
-    fn cannot_spawn(&self, order: Order, exec: &Exec, error: SpawnError) -> Refused {
+    fn cannot_spawn(&self, order: Order, exec: &ExecSpec, error: SpawnError) -> Refused {
         let (text, error) = match (error, order.role) {
             (SpawnError::StatusPipe(error), Role::ServiceStopCommand) => {
                 ("can't create status check pipe (for stop command)", error)
@@ -142,7 +141,7 @@ impl Daemon {
     fn plan<'a>(
         &'a self,
         order: Order,
-        exec: &Exec,
+        exec: &ExecSpec,
         made: &'a Made,
         login: Option<&Login>,
     ) -> Result<Plan<'a>, Refused> {
@@ -192,7 +191,7 @@ impl Daemon {
     }
 
     /// Puts together what the process sees: the main environment with the service's changes.
-    fn composed_environment(&self, exec: &Exec) -> Vec<CString> {
+    fn composed_environment(&self, exec: &ExecSpec) -> Vec<CString> {
         exec.environment
             .compose(self.environment.iter())
             .into_iter()
@@ -200,7 +199,7 @@ impl Daemon {
             .collect()
     }
 
-    fn standard(&self, order: Order, exec: &Exec) -> Result<Standard<'_>, Errno> {
+    fn standard(&self, order: Order, exec: &ExecSpec) -> Result<Standard<'_>, Errno> {
         if order.role == Role::ServiceStopCommand {
             let output = match &exec.log {
                 LogTarget::File(file) => Output::File(log_file(file)?),
@@ -231,7 +230,7 @@ impl Daemon {
     }
 
     /// Makes the pipes that output and input go through, unless the process is on the console.
-    fn prepare_output(&mut self, exec: &Exec, console: ConsoleUse) -> Result<(), Refused> {
+    fn prepare_output(&mut self, exec: &ExecSpec, console: ConsoleUse) -> Result<(), Refused> {
         if let Some(producer) = &exec.consumer_of {
             let is_loaded = self.graph.find(producer).is_some();
             self.outputs.pipe(producer).map_err(|error| {
@@ -274,7 +273,7 @@ impl Daemon {
     }
 
     /// Opens the activation socket of a service, if it has one and it is not open.
-    fn open_activation_socket(&mut self, service: ServiceId, exec: &Exec) -> Result<(), Refused> {
+    fn open_activation_socket(&mut self, service: ServiceId, exec: &ExecSpec) -> Result<(), Refused> {
         let Some(wanted) = &exec.socket else { return Ok(()) };
         if self.sockets.contains_key(&service) {
             return Ok(());

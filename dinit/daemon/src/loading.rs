@@ -1,11 +1,13 @@
 //! Loading, reloading and unloading: what the loader found enters the graph, and how it is launched is kept here.
 
 use crate::daemon::{Daemon, now};
+use crate::exec::Exec;
 use crate::options::Level;
 use dinit_graph::{Answer, Request, ServiceId};
-use dinit_load::{Context, Failure, Identity, LoadError, Loader, LogTarget, Message, NewService, SystemHost};
+use dinit_load::{
+    Context, ExecSpec, Failure, Identity, LoadError, Loader, LogTarget, Message, NewService, SystemHost,
+};
 use dinit_sys::process;
-use std::rc::Rc;
 
 /// Why a service could not be loaded, as far as a client is told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,7 +51,8 @@ impl Daemon {
             variables: &self.environment,
             identity: own_identity(),
         };
-        let Some(current) = self.execs.get(&service).map(Rc::clone) else { return false };
+        let name = self.name_of(service);
+        let Some(current) = self.execs.get(&service).map(|exec| exec.spec(&name)) else { return false };
         let mut effects = Vec::new();
         let reloading = loader.reload(&mut self.graph, service, &current, now(), &mut effects);
         self.keep(reloading.services);
@@ -59,7 +62,7 @@ impl Daemon {
                 if !matches!(exec.log, LogTarget::Buffer(_)) {
                     self.forget_buffer(&exec.name);
                 }
-                self.execs.insert(service, Rc::new(exec));
+                self.keep_exec(service, exec);
                 true
             }
             Err(error) => {
@@ -83,7 +86,9 @@ impl Daemon {
         self.sockets.remove(&service);
         self.failed_starts.remove(&service);
         self.forget_buffer(&name);
-        for producer in [Some(name), exec.and_then(|exec| exec.consumer_of.clone())].into_iter().flatten() {
+        for producer in
+            [Some(name), exec.and_then(|exec| exec.launchable()?.consumer_of.clone())].into_iter().flatten()
+        {
             if self.graph.find(&producer).is_none() && self.graph.consumer(&producer).is_none() {
                 self.outputs.forget_pipe(&producer);
             }
@@ -93,7 +98,7 @@ impl Daemon {
 
     /// Gives the directory in which the description of a service was found.
     pub(crate) fn description_directory(&self, service: ServiceId) -> Option<Vec<u8>> {
-        self.execs.get(&service).map(|exec| exec.origin.directory.clone())
+        Some(self.execs.get(&service)?.directory(&self.settings.directories).to_vec())
     }
 
     fn forget_buffer(&mut self, name: &[u8]) {
@@ -119,8 +124,14 @@ impl Daemon {
 
     fn keep(&mut self, services: Vec<NewService>) {
         for NewService { id, exec } in services {
-            self.execs.insert(id, Rc::new(exec));
+            self.keep_exec(id, exec);
+            self.untrimmed += 1;
         }
+    }
+
+    fn keep_exec(&mut self, service: ServiceId, exec: ExecSpec) {
+        let Some(kind) = self.graph.spec(service).map(|spec| spec.kind) else { return };
+        self.execs.insert(service, Exec::new(kind, exec, &self.settings.directories));
     }
 
     fn log_messages(&mut self, messages: Vec<Message>) {

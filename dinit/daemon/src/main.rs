@@ -11,6 +11,7 @@ mod control;
 mod daemon;
 mod ending;
 mod environment;
+mod exec;
 mod launch;
 mod loading;
 mod log;

@@ -5,6 +5,7 @@
 
 use crate::utmp::Login;
 use dinit_graph::{Role, RunId, ServiceId};
+use dinit_sys::launch::StatusPipe;
 use dinit_sys::process::Pid;
 use std::collections::BTreeMap;
 use std::os::fd::OwnedFd;
@@ -18,7 +19,7 @@ pub(crate) struct Run {
     /// Whether the process has not been collected yet (or, unsupervised, was not given up).
     pub(crate) is_alive: bool,
     /// The status pipe, until it says how the launch went.
-    pub(crate) status: Option<OwnedFd>,
+    pub(crate) status: Option<StatusPipe>,
     /// The read end of the readiness pipe, until it ends.
     pub(crate) readiness: Option<OwnedFd>,
     /// Whether readiness was reported, so that what comes now is dropped.

@@ -41,8 +41,18 @@ impl Daemon {
     /// Waits for something to happen, or for the next timer.
     fn await_events(&mut self) -> Vec<Happened> {
         self.update_log_waits();
+        self.give_memory_back();
         let limit = self.timers.next_deadline().map(|deadline| deadline.saturating_sub(now().0));
         self.reactor.wait(limit)
+    }
+
+    /// Gives the memory of much work back to the kernel once the work is done.
+    fn give_memory_back(&mut self) {
+        const MUCH: usize = 200;
+        if self.launches_under_way == 0 && self.untrimmed >= MUCH {
+            self.untrimmed = 0;
+            dinit_sys::system::trim_heap();
+        }
     }
 
     fn take_in(&mut self, happened: &[Happened]) {
@@ -150,16 +160,16 @@ impl Daemon {
     fn take_exec_status(&mut self, number: u64) {
         let Some(id) = self.runs.of_number(number) else { return };
         let Some(run) = self.runs.get_mut(id) else { return };
-        let Some(pipe) = &run.status else { return };
-        let status = dinit_sys::launch::read_status(pipe);
-        if status == ExecStatus::Pending {
-            return;
-        }
+        let Some(pipe) = &mut run.status else { return };
+        let status = pipe.read();
         let (service, role) = (run.service, run.role);
-        self.reactor.remove(pipe);
-        run.status = None;
+        if status.is_last() {
+            self.reactor.remove(&*pipe);
+            run.status = None;
+            self.launches_under_way = self.launches_under_way.saturating_sub(1);
+        }
         match status {
-            ExecStatus::Pending => {}
+            ExecStatus::Pending | ExecStatus::Over => {}
             ExecStatus::Executed => self.feed(Event::Executed { run: id }),
             ExecStatus::Failed(stage, error) => {
                 let stage = ExecStage(stage as u16);

@@ -64,6 +64,13 @@ pub fn pipe() -> Result<(OwnedFd, OwnedFd), Errno> {
     Ok(nix::unistd::pipe2(OFlag::O_CLOEXEC)?)
 }
 
+/// Makes a pipe, read end first; both ends are close-on-exec, and the read end does not block.
+pub fn nonblocking_reader_pipe() -> Result<(OwnedFd, OwnedFd), Errno> {
+    let (reader, writer) = pipe()?;
+    set_nonblocking(&reader, true)?;
+    Ok((reader, writer))
+}
+
 /// Sets or clears the non-blocking flag of what the descriptor refers to (shared with all its copies).
 pub fn set_nonblocking(descriptor: impl AsFd, nonblocking: bool) -> Result<(), Errno> {
     let mut flags = OFlag::from_bits_retain(fcntl(descriptor.as_fd(), FcntlArg::F_GETFL)?);

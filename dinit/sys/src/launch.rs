@@ -4,17 +4,26 @@
 //! `child::STEPS`; it allocates nothing and takes no lock, so it may start at any moment of the parent. A step that fails
 //! sends its [`Stage`] and error number through the status pipe, which is close-on-exec: its silent end means that
 //! `exec` has happened.
+//!
+//! Copying the page tables of the parent would be most of the cost of a launch, so the child usually runs in the
+//! parent's memory, on a stack of its own, and beside the parent: unlike `vfork` this never keeps the parent waiting
+//! for a slow file system. What both use is freed when the status pipe ends, because the kernel lets go of the memory
+//! before it closes descriptors, in `exec` as in `exit`. A child that changes who it is, or its out-of-memory score, is
+//! copied instead: the kernel keeps a part of these with the memory, and so would change them for the parent too.
 
 mod child;
 mod frame;
+mod stack;
 
 use crate::descriptor::{self, moved_clear_of};
 use crate::process::Pid;
 use crate::signal::{self, Mask};
 use crate::{Errno, last};
 use frame::Frame;
+use stack::Stack;
 use std::ffi::CString;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use std::ptr::NonNull;
 
 /// The stage at which launching failed; the numbers are those of the control protocol.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -242,8 +251,19 @@ pub enum Cgroup {
 pub struct Launched {
     /// The process id.
     pub pid: Pid,
-    /// The read end of the status pipe, non-blocking; see [`read_status`].
-    pub status: OwnedFd,
+    /// What tells how the launch goes on.
+    pub status: StatusPipe,
+}
+
+/// The pipe through which a child tells how its launch goes on; to be read until [`ExecStatus::is_last`].
+///
+/// Dropped before that, it leaks what the child may still use.
+#[derive(Debug)]
+pub struct StatusPipe {
+    reader: OwnedFd,
+    has_failed: bool,
+    /// What the child uses, until it has let go of it.
+    frame: Option<NonNull<Frame>>,
 }
 
 /// What the status pipe says.
@@ -253,8 +273,17 @@ pub enum ExecStatus {
     Pending,
     /// The command runs.
     Executed,
-    /// A step failed; the child has ended or is about to.
+    /// A step failed; the child is about to end.
     Failed(Stage, Errno),
+    /// The end, after a failure was told.
+    Over,
+}
+
+impl ExecStatus {
+    /// Says whether the pipe has nothing more to tell.
+    pub fn is_last(self) -> bool {
+        matches!(self, Self::Executed | Self::Over)
+    }
 }
 
 /// Why no child could be made.
@@ -270,29 +299,78 @@ pub enum SpawnError {
 
 /// Makes a child that carries out the plan.
 pub fn spawn(plan: Plan<'_>) -> Result<Launched, SpawnError> {
-    let (status, report) = descriptor::pipe().map_err(SpawnError::StatusPipe)?;
-    descriptor::set_nonblocking(&status, true).map_err(SpawnError::StatusPipe)?;
+    let (status, report) = descriptor::nonblocking_reader_pipe().map_err(SpawnError::StatusPipe)?;
     let placed = Placed::new(&plan, report.as_fd()).map_err(SpawnError::Descriptors)?;
-    let frame = Frame::new(plan, &placed);
-    let before = signal::set_blocked(Mask::ALL).map_err(SpawnError::Fork)?;
-    let made = child::make(&frame);
-    let _ = signal::set_blocked(before);
-    Ok(Launched { pid: made.map_err(SpawnError::Fork)?, status })
+    let memory = if plan.changes_identity() { Memory::Copied } else { Memory::Shared };
+    let stack = Stack::take().map_err(SpawnError::Fork)?;
+    let frame = NonNull::from(Box::leak(Box::new(Frame::new(plan, &placed, stack))));
+    // From here on the frame is freed by dropping the pipe, which is what the end of the pipe allows.
+    let mut status = StatusPipe { reader: status, has_failed: false, frame: Some(frame) };
+    let made = signal::set_blocked(Mask::ALL).and_then(|before| {
+        let made = child::make(frame, memory);
+        signal::set_blocked(before)?;
+        made
+    });
+    match made {
+        Ok(pid) => Ok(Launched { pid, status }),
+        Err(error) => {
+            status.free_frame();
+            Err(SpawnError::Fork(error))
+        }
+    }
 }
 
-/// Reads the status pipe, which must be non-blocking.
-pub fn read_status(status: impl AsFd) -> ExecStatus {
-    let mut message = [0u8; frame::REPORT_LENGTH];
-    match descriptor::read(status, &mut message) {
-        Ok(0) => ExecStatus::Executed,
-        Ok(_) => {
-            let [stage, a, b, c, d] = message;
-            let stage = Stage::from_number(stage).unwrap_or(Stage::Execute);
-            ExecStatus::Failed(stage, Errno(i32::from_ne_bytes([a, b, c, d])))
+impl StatusPipe {
+    /// Reads what the child has told, without waiting.
+    pub fn read(&mut self) -> ExecStatus {
+        let mut message = [0u8; frame::REPORT_LENGTH];
+        match descriptor::read(&self.reader, &mut message) {
+            Ok(0) => {
+                self.free_frame();
+                if self.has_failed { ExecStatus::Over } else { ExecStatus::Executed }
+            }
+            Ok(_) => {
+                self.has_failed = true;
+                let [stage, a, b, c, d] = message;
+                let stage = Stage::from_number(stage).unwrap_or(Stage::Execute);
+                ExecStatus::Failed(stage, Errno(i32::from_ne_bytes([a, b, c, d])))
+            }
+            Err(_) => ExecStatus::Pending,
         }
-        Err(Errno(libc::EAGAIN | libc::EINTR)) => ExecStatus::Pending,
-        Err(error) => ExecStatus::Failed(Stage::ArrangeDescriptors, error),
     }
+
+    /// Frees what the child used; to be called when there is no child, or it has let go.
+    fn free_frame(&mut self) {
+        if let Some(frame) = self.frame.take() {
+            // SAFETY: `spawn` leaked this box, and nobody else uses it any more.
+            drop(unsafe { Box::from_raw(frame.as_ptr()) });
+        }
+    }
+}
+
+impl AsFd for StatusPipe {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.reader.as_fd()
+    }
+}
+
+impl Plan<'_> {
+    /// Says whether the child changes what the kernel partly keeps with the memory.
+    fn changes_identity(&self) -> bool {
+        self.identity.is_some()
+            || self.capabilities.is_some()
+            || self.securebits.is_some()
+            || self.oom_score_adjustment.is_some()
+    }
+}
+
+/// Whose memory a child runs in until it executes its command.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Memory {
+    /// That of its parent.
+    Shared,
+    /// A copy of it.
+    Copied,
 }
 
 /// Sources of the child's descriptors, none of which lies at a number that the child will overwrite.
@@ -347,16 +425,22 @@ impl Placed {
     }
 }
 
-/// Makes the raw clone call for [`child::make`]: a copy of this process, on a stack of its own.
+/// Makes the child process itself, which runs `entry` with the frame on the frame's stack.
 fn clone_process(
-    frame: &Frame,
+    frame: NonNull<Frame>,
+    memory: Memory,
     entry: extern "C" fn(*mut libc::c_void) -> libc::c_int,
 ) -> Result<Pid, Errno> {
-    let top = frame.stack_top();
-    let argument = std::ptr::from_ref(frame).cast_mut().cast();
-    // SAFETY: without CLONE_VM the child has its own copy of all memory, the stack and the frame included; the
-    // stack is large enough for the steps, which call nothing that is deep.
-    let pid = unsafe { libc::clone(entry, top, libc::SIGCHLD, argument) };
+    // SAFETY: the frame was made by `spawn` and there is no child yet that could change it.
+    let top = unsafe { frame.as_ref() }.stack_top();
+    let flags = match memory {
+        Memory::Shared => libc::CLONE_VM | libc::SIGCHLD,
+        Memory::Copied => libc::SIGCHLD,
+    };
+    // SAFETY: the stack is the child's alone and large enough for its steps, which do not nest deeply. It and the
+    // frame live until the child has let go of the memory, see `StatusPipe`. All signals are blocked, so no handler
+    // runs on that stack, and the steps use neither the C library nor thread-local variables.
+    let pid = unsafe { libc::clone(entry, top, flags, frame.as_ptr().cast()) };
     if pid < 0 { Err(last()) } else { Ok(pid) }
 }
 

@@ -46,6 +46,15 @@ pub fn sync() {
     nix::unistd::sync();
 }
 
+/// Gives memory that was freed back to the kernel, where the C library can do that.
+pub fn trim_heap() {
+    #[cfg(target_env = "gnu")]
+    // SAFETY: the call moves nothing that is in use.
+    unsafe {
+        libc::malloc_trim(0);
+    }
+}
+
 /// Gives the time of the monotonic clock in nanoseconds; it never goes back.
 pub fn monotonic_nanoseconds() -> u64 {
     clock(nix::time::ClockId::CLOCK_MONOTONIC).map_or(0, |(seconds, rest)| {

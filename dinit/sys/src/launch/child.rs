@@ -1,13 +1,14 @@
 //! What runs between the making of a child and `exec`.
 //!
 //! Permitted here: system calls through [`crate::raw`], reading the [`Frame`], writing its cells. Not permitted:
-//! allocation, locks, the C library, panics.
+//! allocation, locks, the C library, panics. The child may run in the memory of its parent, beside it.
 
 use super::frame::{self, ACTIVATION, Frame, REPORT_LENGTH};
-use super::{Cgroup, Stage, clone_process};
+use super::{Cgroup, Memory, Stage, clone_process};
 use crate::process::Pid;
 use crate::{Errno, raw};
 use std::ffi::CStr;
+use std::ptr::NonNull;
 
 type Step = (Stage, fn(&Frame) -> Result<(), Errno>);
 
@@ -36,8 +37,8 @@ const STEPS: &[Step] = &[
 ];
 
 /// Makes the child, which walks the steps.
-pub(super) fn make(frame: &Frame) -> Result<Pid, Errno> {
-    clone_process(frame, run)
+pub(super) fn make(frame: NonNull<Frame>, memory: Memory) -> Result<Pid, Errno> {
+    clone_process(frame, memory, run)
 }
 
 extern "C" fn run(frame: *mut libc::c_void) -> libc::c_int {

@@ -1,8 +1,9 @@
 //! The plan as the child sees it: raw pointers and numbers, all made before the child exists.
 
+use super::stack::Stack;
 use super::{Capabilities, Cgroup, Limit, LogFile, LoginRecord, Output, Placed, Plan, Resource, Standard};
 use crate::signal::Mask;
-use std::cell::{Cell, UnsafeCell};
+use std::cell::Cell;
 use std::ffi::{CStr, CString};
 use std::os::fd::RawFd;
 use std::ptr;
@@ -13,11 +14,11 @@ pub(super) const REPORT_LENGTH: usize = 5;
 /// The number of the activation socket in a process that has one.
 pub(super) const ACTIVATION: RawFd = 3;
 
-const STACK_SIZE: usize = 64 * 1024;
 const DEFAULT_PATH: &[u8] = b"/bin:/usr/bin";
 const SHELL: &CStr = c"/bin/sh";
 
 /// What the steps in the child read, and the few cells they write.
+#[derive(Debug)]
 pub(super) struct Frame {
     pub(super) candidates: Vec<CString>,
     pub(super) argv: Vec<*const libc::c_char>,
@@ -50,17 +51,18 @@ pub(super) struct Frame {
     pub(super) mask: Mask,
     /// What the pointers in `argv` and `envp` point to.
     _strings: Vec<CString>,
-    stack: Box<UnsafeCell<[u8; STACK_SIZE]>>,
+    /// What the child runs on.
+    stack: Option<Stack>,
 }
 
 /// How a process stands on the console.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 pub(super) struct Console {
     pub(super) exclusive: bool,
 }
 
 impl Frame {
-    pub(super) fn new(plan: Plan<'_>, placed: &Placed) -> Self {
+    pub(super) fn new(plan: Plan<'_>, placed: &Placed, stack: Stack) -> Self {
         let (console, log_file, mask) = standard(plan.standard, plan.signal_mask);
         let mut environment = plan.environment;
         let readiness_number =
@@ -113,14 +115,21 @@ impl Frame {
             login_record: plan.login_record,
             mask,
             _strings: strings,
-            stack: Box::new(UnsafeCell::new([0; STACK_SIZE])),
+            stack: Some(stack),
         }
     }
 
-    /// Gives the upper end of the child's stack, aligned as the calling convention wants it.
+    /// Gives the upper end of the child's stack.
     pub(super) fn stack_top(&self) -> *mut libc::c_void {
-        let end = self.stack.get().wrapping_add(1).cast::<u8>();
-        end.wrapping_sub(end.addr() % 16).cast()
+        self.stack.as_ref().map_or(ptr::null_mut(), Stack::top)
+    }
+}
+
+impl Drop for Frame {
+    fn drop(&mut self) {
+        if let Some(stack) = self.stack.take() {
+            stack.give_back();
+        }
     }
 }
 

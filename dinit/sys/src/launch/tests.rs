@@ -34,10 +34,11 @@ fn run(change: impl for<'a> FnOnce(&mut Plan<'a>), command: &[&str]) -> (ExecSta
     let (reader, writer) = descriptor::pipe().unwrap();
     let mut plan = plan(command, writer.as_fd());
     change(&mut plan);
-    let launched = spawn(plan).unwrap();
+    let mut launched = spawn(plan).unwrap();
     drop(writer);
     descriptor::set_nonblocking(&launched.status, false).unwrap();
-    let status = read_status(&launched.status);
+    let status = launched.status.read();
+    assert!(status.is_last() || launched.status.read() == ExecStatus::Over);
     let mut text = String::new();
     std::fs::File::from(reader).read_to_string(&mut text).unwrap();
     let mut raw = 0;

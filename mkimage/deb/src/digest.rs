@@ -7,7 +7,7 @@ use std::str::FromStr;
 
 /// A SHA-256 digest; printed and parsed as 64 lower-case hexadecimal digits.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Sha256([u8; 32]);
+pub struct Sha256(pub [u8; 32]);
 
 impl Sha256 {
     /// Digests `bytes`.

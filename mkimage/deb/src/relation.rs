@@ -113,6 +113,11 @@ impl<'a> Relation<'a> {
 }
 
 impl<'a> Relations<'a> {
+    /// Gives the groups, in the order in which they are written.
+    pub fn iter(&self) -> std::slice::Iter<'_, Vec<Relation<'a>>> {
+        self.groups.iter()
+    }
+
     /// Reads a relation field; commas separate groups, bars alternatives, empty groups are passed over.
     pub fn parse(text: &'a str) -> Result<Self, RelationError> {
         let mut groups = Vec::new();

@@ -19,7 +19,7 @@ pub struct ModeTable {
 }
 
 /// What holds for one path; what is left out is as usual.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default)]
 pub struct ModeRule {
     /// Permission bits.
     pub mode: Option<u32>,
@@ -27,33 +27,8 @@ pub struct ModeRule {
     pub uid: Option<u32>,
     /// Group.
     pub gid: Option<u32>,
-    /// What stands there though no checkout holds it.
-    pub make: Option<Made>,
-}
-
-/// What a table can make.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Made {
-    /// An empty directory, which version control does not keep.
-    Directory,
-    /// A character device.
-    CharDevice {
-        /// Major number.
-        major: u32,
-        /// Minor number.
-        minor: u32,
-    },
-    /// A block device.
-    BlockDevice {
-        /// Major number.
-        major: u32,
-        /// Minor number.
-        minor: u32,
-    },
-    /// A named pipe.
-    Fifo,
-    /// A symbolic link and its target.
-    Symlink(Vec<u8>),
+    /// What stands there though no checkout holds it: an empty directory, a device.
+    pub make: Option<Kind>,
 }
 
 impl ModeTable {
@@ -114,15 +89,14 @@ impl Layer {
     }
 }
 
-fn make(made: &Made, provenance: &Provenance) -> Entry {
-    let (kind, mode) = match made {
-        Made::Directory => (Kind::Directory, 0o755),
-        Made::CharDevice { major, minor } => (Kind::CharDevice { major: *major, minor: *minor }, 0o600),
-        Made::BlockDevice { major, minor } => (Kind::BlockDevice { major: *major, minor: *minor }, 0o600),
-        Made::Fifo => (Kind::Fifo, 0o600),
-        Made::Symlink(target) => (Kind::Symlink(target.clone()), 0o777),
+fn make(kind: &Kind, provenance: &Provenance) -> Entry {
+    let mode = match kind {
+        Kind::Directory => 0o755,
+        Kind::Symlink(_) => 0o777,
+        Kind::File(_) | Kind::Hardlink(_) => 0o644,
+        Kind::CharDevice { .. } | Kind::BlockDevice { .. } | Kind::Fifo => 0o600,
     };
-    Entry::new(kind, mode, provenance.clone())
+    Entry::new(kind.clone(), mode, provenance.clone())
 }
 
 fn read_directory(

@@ -5,13 +5,14 @@
 //! and the options alone.
 
 use std::collections::BTreeMap;
-use std::fs::{File, Permissions};
-use std::os::unix::fs::{FileExt, PermissionsExt};
+use std::fs::File;
+use std::os::unix::fs::FileExt;
 use std::path::Path;
 
 use mkext4::sink::FileSink;
 use mkext4::{FsBuilder, InodeCount, InodeHandle, Meta, Options, ROOT, SpecialKind};
 
+use crate::whole_file::WholeFile;
 use crate::{Complete, Content, Entry, Error, Kind, Tree, TreePath};
 
 /// Bytes in a block of the file systems written here.
@@ -88,19 +89,14 @@ pub fn write_ext4(tree: &Tree<Complete>, path: &Path, options: &Ext4Options) -> 
         }
     }
 
-    let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty());
-    let temporary = tempfile::Builder::new()
-        .prefix(".ext4-")
-        .permissions(Permissions::from_mode(0o644))
-        .tempfile_in(directory.unwrap_or(Path::new(".")))
-        .map_err(|source| Error::io("create a file beside", path, source))?;
+    let whole = WholeFile::create(path)?;
     let write_error = |source| Error::io("write", path, source);
-    let mut sink = FileSink::create(temporary.path(), size).map_err(write_error)?;
+    let mut sink = FileSink::create(whole.path(), size).map_err(write_error)?;
     // All that is not file contents is emitted here. The writer itself is not needed for the contents.
     drop(layout.writer(&mut sink).map_err(Error::Ext4)?);
     let file = sink.into_file();
     copy_contents(&copies, &file, path)?;
-    temporary.persist(path).map_err(|error| Error::io("put in place", path, error.error))?;
+    whole.finish()?;
     Ok(Ext4Summary { size, inodes: needs.inodes, contents: needs.contents })
 }
 

@@ -8,14 +8,13 @@
 //! come with their length before them, as u64. Whatever does not fit is an error, which a cache takes for a
 //! miss; nothing is repaired and no other version is read.
 
-use std::fs::Permissions;
 use std::io::{BufWriter, Write};
-use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::sync::Arc;
 
 use sha2::{Digest as _, Sha256};
 
+use crate::whole_file::WholeFile;
 use crate::{Blob, Content, Digest, Entry, Error, Kind, Layer, Provenance, TreePath, Weight, Xattrs};
 
 const MAGIC: &[u8; 14] = b"mkimage layer\n";
@@ -42,13 +41,8 @@ impl Layer {
         metadata.0.extend_from_slice(&hash.finalize());
         metadata.layer(self);
 
-        let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty());
-        let temporary = tempfile::Builder::new()
-            .prefix(".layer-")
-            .permissions(Permissions::from_mode(0o644))
-            .tempfile_in(directory.unwrap_or(Path::new(".")))
-            .map_err(|source| Error::io("create a file beside", path, source))?;
-        let mut out = BufWriter::with_capacity(1 << 16, temporary.as_file());
+        let whole = WholeFile::create(path)?;
+        let mut out = BufWriter::with_capacity(1 << 16, whole.file());
         out.write_all(MAGIC).map_err(error)?;
         out.write_all(&VERSION.to_le_bytes()).map_err(error)?;
         out.write_all(&(metadata.0.len() as u64).to_le_bytes()).map_err(error)?;
@@ -59,8 +53,7 @@ impl Layer {
         }
         out.flush().map_err(error)?;
         drop(out);
-        temporary.persist(path).map_err(|failed| Error::io("put in place", path, failed.error))?;
-        Ok(())
+        whole.finish()
     }
 
     /// Reads a layer back; its contents stay in the file, which is checked as a whole.

@@ -7,7 +7,7 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 
 use mkimage_tree::{
-    Complete, Layer, Made, Materialise, Materialised, MergePolicy, ModeRule, ModeTable, Provenance, Scan,
+    Complete, Kind, Layer, Materialise, Materialised, MergePolicy, ModeRule, ModeTable, Provenance, Scan,
     Tree, TreePath, Weight, materialise, scan, write_tar,
 };
 use notation::{any_tree, listing, package, path, tree};
@@ -228,7 +228,7 @@ fn modes_devices_and_attributes_that_the_caller_knows_are_applied() {
     let known = |how: &mut Scan| {
         how.modes.insert(path("su"), 0o755);
         how.modes.insert(path("plain"), 0o644);
-        how.devices.insert(path("null"), mkimage_tree::Kind::CharDevice { major: 1, minor: 3 });
+        how.devices.insert(path("null"), Kind::CharDevice { major: 1, minor: 3 });
         how.modes.insert(path("null"), 0o666);
         how.xattrs.insert(path("pong"), capability());
     };
@@ -350,9 +350,9 @@ fn a_mode_table_changes_and_adds_entries() {
     modes.rule(path("etc/fstab"), ModeRule { mode, uid, gid, make: None });
     modes.rule(path("etc"), ModeRule { mode: Some(0o700), ..ModeRule::default() });
     let made = |made| ModeRule { make: Some(made), ..ModeRule::default() };
-    modes.rule(path("var/empty"), made(Made::Directory));
-    modes.rule(path("dev/console"), made(Made::CharDevice { major: 5, minor: 1 }));
-    modes.rule(path("sh"), made(Made::Symlink(b"bin/sh".to_vec())));
+    modes.rule(path("var/empty"), made(Kind::Directory));
+    modes.rule(path("dev/console"), made(Kind::CharDevice { major: 5, minor: 1 }));
+    modes.rule(path("sh"), made(Kind::Symlink(b"bin/sh".to_vec())));
     let layer = Layer::from_dir(checkout().path(), &modes, &Provenance::Skeleton, EPOCH).unwrap();
     let tree = Tree::new().merge(&layer, &MergePolicy::new()).unwrap();
     assert_eq!(
@@ -383,7 +383,7 @@ fn a_rule_that_fits_nothing_is_told() {
     };
     let error = refused("etc/nothing", ModeRule::default());
     assert!(error.ends_with("a rule names `/etc/nothing`, which is not there"), "{error}");
-    let error = refused("etc/fstab", ModeRule { make: Some(Made::Fifo), ..ModeRule::default() });
+    let error = refused("etc/fstab", ModeRule { make: Some(Kind::Fifo), ..ModeRule::default() });
     assert!(error.ends_with("`/etc/fstab` is made by a rule, but is there already"), "{error}");
 }
 

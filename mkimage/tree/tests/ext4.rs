@@ -43,7 +43,7 @@ fn checked(tree: &Tree<Complete>, options: &Ext4Options) -> tempfile::TempDir {
 
 fn debugfs(directory: &tempfile::TempDir, request: &str) -> Vec<u8> {
     let image = directory.path().join("image");
-    let output = Command::new("debugfs").args(["-R", request]).arg(image).output().unwrap();
+    let output = Command::new("debugfs").env("TZ", "UTC").args(["-R", request]).arg(image).output().unwrap();
     assert!(output.status.success());
     output.stdout
 }
@@ -198,6 +198,34 @@ fn what_is_free_is_free_and_takes_no_room_on_the_host() {
     let on_host =
         std::os::unix::fs::MetadataExt::blocks(&image.path().join("image").metadata().unwrap()) * 512;
     assert!(on_host < 2 << 20, "{on_host} bytes");
+}
+
+#[test]
+fn what_the_options_say_is_in_the_superblock() {
+    if !have_tools() {
+        return;
+    }
+    let options = Ext4Options {
+        label: "sixteen bytes ok".to_owned(),
+        hash_seed: Some(*b"fedcba9876543210"),
+        reserved_percent: 10,
+        ..options(Ext4Size::Exactly(40 << 20))
+    };
+    let image = checked(&tree(&["f a x"]), &options);
+    let head = String::from_utf8(debugfs(&image, "show_super_stats -h")).unwrap();
+    for line in [
+        "Filesystem volume name:   sixteen bytes ok",
+        "Filesystem UUID:          30313233-3435-3637-3839-616263646566",
+        "Directory Hash Seed:      66656463-6261-3938-3736-353433323130",
+        "Filesystem created:       Tue Nov 14 22:13:20 2023",
+    ] {
+        assert!(head.contains(line), "{line} is not in {head}");
+    }
+    assert_eq!(field(&head, "Block count:"), 10_240);
+    assert_eq!(field(&head, "Reserved block count:"), 1024);
+    let long = Ext4Options { label: "seventeen bytes n".to_owned(), ..options };
+    let error = write_ext4(&tree(&[]), Path::new("/nonexistent/image"), &long).unwrap_err();
+    assert!(error.to_string().contains("label longer than 16 bytes"), "{error}");
 }
 
 fn field(text: &str, name: &str) -> u64 {

@@ -2,6 +2,7 @@
 
 mod notation;
 
+use std::io::Write;
 use std::path::PathBuf;
 
 use mkimage_tree::{
@@ -83,6 +84,27 @@ fn the_first_name_in_a_tar_archive_brings_the_content() {
     let bytes = write_tar(&tree(&["f:755 b content", "h a b", "h c b"]), Vec::new(), EPOCH).unwrap();
     let after = Tree::standalone([&read_tar(&bytes).unwrap()], &MergePolicy::new()).unwrap();
     assert_eq!(listing(&after), ["f:755:0:0 a content", "h b a", "h c a"]);
+}
+
+#[test]
+fn gnu_tar_unpacks_what_is_written() {
+    let directory = tempfile::tempdir().unwrap();
+    if std::process::Command::new("tar").arg("--version").output().is_err() {
+        assert!(std::env::var_os("REQUIRE_ALL").is_none(), "tar is not on PATH");
+        let mut stderr = std::io::stderr();
+        writeln!(stderr, "skipped: tar is not on PATH").unwrap();
+        return;
+    }
+    let long = "d/".repeat(70) + "file";
+    let tree = tree(&["f:755 b content", "h a b", &format!("f {long} deep"), &format!("l link {long}")]);
+    let archive = directory.path().join("archive");
+    std::fs::write(&archive, write_tar(&tree, Vec::new(), EPOCH).unwrap()).unwrap();
+    let status =
+        std::process::Command::new("tar").arg("-xf").arg(&archive).arg("-C").arg(directory.path()).status();
+    assert!(status.unwrap().success());
+    let read = |path: &str| std::fs::read_to_string(directory.path().join(path)).unwrap();
+    assert_eq!((read("a"), read("b")), ("content".to_owned(), "content".to_owned()));
+    assert_eq!((read(&long), read("link")), ("deep".to_owned(), "deep".to_owned()));
 }
 
 #[test]

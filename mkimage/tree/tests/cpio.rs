@@ -2,7 +2,7 @@
 
 mod notation;
 
-use std::io::Read;
+use std::io::{Read, Write};
 
 use mkimage_tree::{CpioCompression, CpioWriter, Error, Layer, MergePolicy, Tree};
 use notation::{package, path, tree};
@@ -83,6 +83,34 @@ fn the_names_of_a_file_share_its_number_and_the_last_brings_the_content() {
             "d 100644 0:0 links=1 ino=2 dev=0:0 other",
         ]
     );
+}
+
+#[test]
+fn gnu_cpio_unpacks_what_is_written() {
+    let mut unpack = std::process::Command::new("cpio");
+    if unpack.arg("--version").output().is_err() {
+        assert!(std::env::var_os("REQUIRE_ALL").is_none(), "cpio is not on PATH");
+        let mut stderr = std::io::stderr();
+        writeln!(stderr, "skipped: cpio is not on PATH").unwrap();
+        return;
+    }
+    let directory = tempfile::tempdir().unwrap();
+    let at = |name: &str| directory.path().join(name);
+    std::fs::write(
+        at("archive"),
+        plain(&tree(&["f:755 b content", "h a b", "h c b", "f d/e other"])).unwrap(),
+    )
+    .unwrap();
+    let archive = std::fs::File::open(at("archive")).unwrap();
+    let mut unpack = std::process::Command::new("cpio");
+    let output = unpack.args(["-i", "-d", "--quiet"]).current_dir(directory.path()).stdin(archive).output();
+    let output = output.unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    for name in ["a", "b", "c"] {
+        assert_eq!(std::fs::read_to_string(at(name)).unwrap(), "content");
+    }
+    assert_eq!(std::os::unix::fs::MetadataExt::nlink(&std::fs::metadata(at("a")).unwrap()), 3);
+    assert_eq!(std::fs::read_to_string(at("d/e")).unwrap(), "other");
 }
 
 #[test]

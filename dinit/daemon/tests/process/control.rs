@@ -411,3 +411,82 @@ fn a_client_that_never_reads_its_news_is_dropped_with_a_line() {
     daemon.signal(libc::SIGTERM);
     daemon.finish().assert_success();
 }
+
+#[test]
+fn garbage_on_the_socket_does_no_harm() {
+    let world = World::new();
+    world.service("ok", OK).service("x", SLEEP);
+    let daemon = world.start(&["ok", "x"]);
+    daemon.expect("[  OK  ] x");
+    // A fixed sequence, so that a failure can be had again; request codes are likelier than other bytes. Shutdown and
+    // signals are left out, since they would end the daemon or the service as they should.
+    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
+    let mut random = move || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        state
+    };
+    for _ in 0..300 {
+        let mut stream = UnixStream::connect(world.socket()).unwrap();
+        let length = random() % 60;
+        let bytes: Vec<u8> = (0..length)
+            .map(|_| match random() % 3 {
+                0 => 0,
+                1 => (random() % 30) as u8,
+                _ => random() as u8,
+            })
+            .map(|byte| if matches!(byte, 4 | 10 | 21) { 8 } else { byte })
+            .collect();
+        // The daemon may have ended the connection before all was written.
+        let _ = stream.write_all(&bytes);
+        if random() % 2 == 0 {
+            let _ = stream.shutdown(std::net::Shutdown::Write);
+            let _ = stream.read_to_end(&mut Vec::new());
+        }
+    }
+    let mut connection = world.connect();
+    let names: Vec<Vec<u8>> = connection.list().unwrap().into_iter().map(|service| service.name).collect();
+    assert_eq!(names, [b"ok".to_vec(), b"x".to_vec()]);
+    daemon.signal(libc::SIGTERM);
+    daemon.finish().assert_success();
+}
+
+#[test]
+fn a_reload_ends_all_handles_of_the_connection() {
+    let world = World::new();
+    world.service("ok", OK).service("x", OK);
+    let daemon = world.start(&["ok"]);
+    daemon.expect("[  OK  ] ok");
+    let mut connection = world.connect();
+    let (first, second) = (handle(&mut connection, "x"), handle(&mut connection, "x"));
+    assert_eq!(request(&mut connection, &Request::Reload { service: second }), Reply::Ack);
+    for service in [first, second] {
+        assert_eq!(request(&mut connection, &Request::QueryName { service }), Reply::Nak);
+    }
+    assert_eq!(handle(&mut connection, "x"), first);
+    daemon.signal(libc::SIGTERM);
+    daemon.finish().assert_success();
+}
+
+#[test]
+fn the_environment_cannot_grow_without_end() {
+    let world = World::new();
+    world.service("ok", OK);
+    let daemon = world.start(&["ok"]);
+    daemon.expect("[  OK  ] ok");
+    let mut connection = world.connect();
+    let value = "v".repeat(1000);
+    let refused = (0..2000).find(|number| {
+        let change = EnvironmentChange::new(format!("N{number}={value}").as_bytes()).unwrap();
+        match request(&mut connection, &Request::SetEnvironment(change)) {
+            Reply::Ack => false,
+            Reply::OutOfMemory => true,
+            other => panic!("{other:?}"),
+        }
+    });
+    assert!(refused.is_some_and(|number| number > 900), "{refused:?}");
+    assert_eq!(world.connect().list().unwrap().len(), 1);
+    daemon.signal(libc::SIGTERM);
+    daemon.finish().assert_success();
+}

@@ -252,3 +252,26 @@ fn an_empty_command_fails_like_a_missing_program() {
         "[FAILED] x",
     ]);
 }
+
+#[test]
+fn a_stop_command_that_takes_too_long_is_named_by_its_own_pid() {
+    let world = World::new();
+    let script = world.script("stop", "echo $$ > stop.pid; exec sleep 1000");
+    let text = "type = process\ncommand = /bin/sleep 1000\nstop-timeout = 0.4\nworking-dir = .\n";
+    world.service("x", &format!("{text}stop-command = {script}\n"));
+    let daemon = world.start(&["x"]);
+    daemon.expect("[  OK  ] x").signal(libc::SIGINT);
+    let finished = daemon.finish();
+    let pid = world.read("stop.pid");
+    let line = format!(
+        "dinit: Service x stop command, with pid {}, exceeded allowed stop time; killing.",
+        pid.trim()
+    );
+    finished.assert_success().assert_like(&[
+        "[  OK  ] x",
+        "dinit: Service x with pid * exceeded allowed stop time; killing.",
+        &line,
+        "dinit: Service x stop command terminated due to signal 9",
+        "[STOPPD] x",
+    ]);
+}

@@ -198,3 +198,48 @@ fn an_interruptible_start_is_interrupted_by_a_stop() {
         "[STOPPD] x",
     ]);
 }
+
+#[test]
+fn a_daemon_that_ends_with_its_launcher_is_not_taken_for_missing() {
+    let world = World::new();
+    // The daemon is stopped while both end, so that it collects both at once.
+    let launcher = world.script(
+        "launcher",
+        "sh -c 'echo $$ > pid; read line < gate' <&- >&- 2>&- &
+while ! [ -s pid ]; do sleep 0.02; done
+echo $$ > launcher.pid; read line < gate2",
+    );
+    let text =
+        format!("type = bgprocess\ncommand = {launcher}\npid-file = pid\nworking-dir = .\nrestart = no\n");
+    world.service("x", &text).service("ok", OK);
+    for gate in ["gate", "gate2"] {
+        assert!(std::process::Command::new("mkfifo").arg(world.path(gate)).status().unwrap().success());
+    }
+    // Interrupting the launcher's shell between its child and itself is what makes an orphan of the child.
+    let daemon = world.start(&["ok", "x"]);
+    daemon.expect("[  OK  ] ok");
+    let launcher = await_pid(&world, "launcher.pid");
+    let pid = await_pid(&world, "pid");
+    daemon.signal(libc::SIGSTOP);
+    await_state(daemon.pid(), 'T');
+    std::fs::write(world.path("gate2"), "go\n").unwrap();
+    await_state(launcher, 'Z');
+    std::fs::write(world.path("gate"), "go\n").unwrap();
+    await_state(pid, 'Z');
+    daemon.signal(libc::SIGCONT);
+    daemon.expect("[  OK  ] x").expect("[STOPPD] x").signal(libc::SIGTERM);
+    daemon.finish().assert_success();
+}
+
+/// Waits until a file holds a process id.
+fn await_pid(world: &World, name: &str) -> i32 {
+    crate::world::poll(|| std::fs::read_to_string(world.path(name)).ok()?.trim().parse().ok())
+}
+
+/// Waits until a process is in a state, as `/proc` has it.
+fn await_state(pid: i32, state: char) {
+    crate::world::poll(|| {
+        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+        (stat.rsplit_once(") ")?.1.chars().next() == Some(state)).then_some(())
+    });
+}

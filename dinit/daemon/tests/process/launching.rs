@@ -78,6 +78,19 @@ fn a_log_file_is_appended_to_and_gets_its_mode_at_every_launch() {
 }
 
 #[test]
+fn a_log_type_of_file_without_a_file_leaves_the_null_device_alone() {
+    let world = World::new();
+    let text = "type = scripted\ncommand = /bin/echo lost\nlog-type = file\nlogfile-permissions = 0600\n";
+    world.service("x", text);
+    let before = std::fs::metadata("/dev/null").unwrap();
+    let daemon = world.start(&["x"]);
+    daemon.expect("[  OK  ] x").signal(libc::SIGTERM);
+    daemon.finish().assert_success().assert_lines(&["[  OK  ] x", "[STOPPD] x"]);
+    let after = std::fs::metadata("/dev/null").unwrap();
+    assert_eq!((before.mode(), before.uid()), (after.mode(), after.uid()));
+}
+
+#[test]
 fn limits_and_priorities_are_those_of_the_description() {
     let world = World::new();
     let script =
@@ -85,6 +98,24 @@ fn limits_and_priorities_are_those_of_the_description() {
     let settings =
         "rlimit-nofile = 77:\nrlimit-core = :0\nnice = 3\noom-score-adj = 300\noptions = no-new-privs";
     assert_eq!(run(&world, script, settings), "77\n0\n3\n300\nNoNewPrivs:\t1\n");
+}
+
+#[test]
+fn the_input_output_priority_is_that_of_the_description() {
+    if std::process::Command::new("ionice").output().is_err() {
+        return crate::world::skip("there is no ionice");
+    }
+    let world = World::new();
+    assert_eq!(run(&world, "ionice -p $$", "ioprio = best-effort:6"), "best-effort: prio 6\n");
+}
+
+#[test]
+fn a_process_that_shares_the_console_prints_where_the_daemon_does() {
+    let world = World::new();
+    world.service("x", "type = scripted\ncommand = /bin/echo shared\noptions = shares-console\n");
+    let daemon = world.start(&["x"]);
+    daemon.expect("[  OK  ] x").signal(libc::SIGTERM);
+    daemon.finish().assert_success().assert_lines(&["shared", "[  OK  ] x", "[STOPPD] x"]);
 }
 
 #[test]

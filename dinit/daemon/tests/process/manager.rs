@@ -16,17 +16,22 @@ directory=$1 console=$2 dinit=$3
 shift 3
 mount --bind "$dinit" "$directory/dinit"
 mount -t tmpfs none /run
+mount -t tmpfs none /var/log
+: > /run/utmp
+: > /var/log/wtmp
 mount -t tmpfs none "$(readlink -f /sbin)"
 for program in shutdown dinit; do
-    printf '#!/bin/sh\necho "called as: $0 $*"\n' > "/sbin/$program"
+    printf '#!/bin/sh\necho "called as: $0 $*"\nexec grep SigBlk /proc/self/status\n' > "/sbin/$program"
     /bin/chmod 755 "/sbin/$program"
 done
 mount --bind "$console" /dev/console
-exec "$directory/dinit" "$@"
+exec "$directory/dinit" "$@" 5> "$directory/ready"
 "#;
 
 const FAILING: &str = "type = scripted\ncommand = /bin/false\n";
 const OK: &str = "type = internal\n";
+/// What the stand-in for the shutdown program says of blocked signals when the system manager executes it.
+const BLOCKED: &str = "SigBlk:\tfffffffffffbfeff";
 const QUESTION: &str = "(p)ower off? ";
 
 /// A system manager that runs.
@@ -90,7 +95,7 @@ impl Machine {
     #[track_caller]
     fn lines(mut self) -> Vec<String> {
         self.child.wait().unwrap();
-        self.console.text().replace('\r', "").lines().map(str::to_owned).collect()
+        self.console.rest().replace('\r', "").lines().map(str::to_owned).collect()
     }
 }
 
@@ -119,6 +124,7 @@ fn n1_the_question_is_asked_again_after_a_wrong_key_and_p_powers_off() {
             &format!("{question}x"),
             &format!("{question}P"),
             "called as: /sbin/shutdown --system -p",
+            BLOCKED,
         ]
     );
 }
@@ -181,7 +187,10 @@ fn n6_words_of_the_kernel_are_ignored_and_an_interrupt_reboots() {
     let Some(machine) = boot(&world, &["auto", "foo", "-Q"]) else { return };
     machine.expect("[  OK  ] boot").signal(libc::SIGINT);
     machine.expect("--system -r");
-    assert_eq!(machine.lines(), ["[  OK  ] boot", "[STOPPD] boot", "called as: /sbin/shutdown --system -r"]);
+    assert_eq!(
+        machine.lines(),
+        ["[  OK  ] boot", "[STOPPD] boot", "called as: /sbin/shutdown --system -r", BLOCKED]
+    );
 }
 
 #[test]
@@ -205,7 +214,7 @@ fn n8_quit_executes_the_shutdown_program_at_once() {
     let Some(machine) = boot(&world, &[]) else { return };
     machine.expect("[  OK  ] boot").signal(libc::SIGQUIT);
     machine.expect("--system");
-    assert_eq!(machine.lines(), ["[  OK  ] boot", "called as: /sbin/shutdown --system"]);
+    assert_eq!(machine.lines(), ["[  OK  ] boot", "called as: /sbin/shutdown --system", BLOCKED]);
     assert!(!world.socket().exists());
 }
 
@@ -226,12 +235,14 @@ fn n9_a_soft_reboot_runs_the_shutdown_program_and_then_dinit_again() {
     let socket = world.socket();
     let arguments = format!("-d {} -p {}", world.services().display(), socket.display());
     assert_eq!(
-        lines[lines.len() - 4..],
+        lines[1..],
         [
             "[STOPPD] boot",
             "dinit: No more active services. Will soft-reboot.",
             "called as: /sbin/shutdown --system -s",
+            BLOCKED,
             &format!("called as: /sbin/dinit {arguments} --console-level info"),
+            "SigBlk:\t0000000000000000",
         ]
     );
 }
@@ -279,4 +290,68 @@ fn kill_all_on_stop_ends_every_process_without_keeping_anyone_waiting() {
     // The daemon answers while the second passes.
     assert_eq!(connect(&world.socket()).list().unwrap().len(), 2);
     machine.expect("[STOPPD] boot").expect("--system -h");
+}
+
+/// Gives the type, process id and id of each entry in a file of logged-in users.
+fn logins(bytes: &[u8]) -> Vec<(i16, i32, String)> {
+    let number = |entry: &[u8], at: usize| i32::from_ne_bytes(entry[at..at + 4].try_into().unwrap());
+    bytes
+        .chunks(size_of::<libc::utmpx>())
+        .map(|entry| {
+            let id = &entry[std::mem::offset_of!(libc::utmpx, ut_id)..][..4];
+            let id = String::from_utf8_lossy(id).trim_end_matches('\0').to_owned();
+            let pid = number(entry, std::mem::offset_of!(libc::utmpx, ut_pid));
+            (i16::from_ne_bytes([entry[0], entry[1]]), pid, id)
+        })
+        .collect()
+}
+
+#[test]
+fn the_boot_and_processes_for_logging_in_are_entered_and_ended() {
+    let world = World::new();
+    world.service("boot", "type = internal\ndepends-on = saved\noptions = starts-rwfs\n");
+    let text = "type = process\ncommand = /bin/sh -c \"echo $$$$ > pid; echo >&3; exec sleep 1000\"\n";
+    let more = "ready-notification = pipefd:3\ninittab-id = 1\ninittab-line = tty1\nworking-dir = .\n";
+    let save = |name: &str| format!("type = scripted\ncommand = /bin/cp /run/utmp {name}\nworking-dir = .\n");
+    world.service("rwfs", "type = internal\noptions = starts-rwfs\n");
+    world.service("login", &format!("{text}{more}depends-on = rwfs\n"));
+    world.service("saved", &format!("{}depends-on = login\n", save("during")));
+    world.service("after", &save("afterwards"));
+    let Some(machine) = boot(&world, &["-t", "boot"]) else { return };
+    machine.expect("[  OK  ] boot");
+    let pid: i32 = world.read("pid").trim().parse().unwrap();
+    let during = logins(&std::fs::read(world.path("during")).unwrap());
+    assert_eq!(during, [(libc::BOOT_TIME, 0, String::new()), (libc::INIT_PROCESS, pid, "1".to_owned())]);
+    let mut connection = connect(&world.socket());
+    for (name, stops) in [("login", true), ("after", false)] {
+        let service = crate::control::handle(&mut connection, name);
+        let flags = dinit_protocol::CommandFlags::NONE;
+        let request =
+            if stops { Request::Stop { service, flags } } else { Request::Start { service, flags } };
+        connection.request(&request).unwrap();
+        machine.expect(&if stops { format!("[STOPPD] {name}") } else { format!("[  OK  ] {name}") });
+    }
+    let afterwards = logins(&std::fs::read(world.path("afterwards")).unwrap());
+    assert_eq!(afterwards[1], (libc::DEAD_PROCESS, pid, "1".to_owned()));
+    machine.signal(libc::SIGTERM);
+    machine.expect("--system -h");
+}
+
+#[test]
+fn readiness_is_reported_when_a_signal_brings_the_socket() {
+    let world = World::new();
+    world.service("boot", OK);
+    assert!(Command::new("mkfifo").arg(world.path("ready")).status().unwrap().success());
+    let socket = world.path("later/socket");
+    let Some(machine) = boot(&world, &["-F", "5", "-p", socket.to_str().unwrap()]) else { return };
+    let mut ready = File::open(world.path("ready")).unwrap();
+    machine.expect("dinit: Error binding control socket").expect("[  OK  ] boot");
+    std::fs::create_dir(world.path("later")).unwrap();
+    machine.signal(libc::SIGUSR1);
+    let mut text = String::new();
+    std::io::Read::read_to_string(&mut ready, &mut text).unwrap();
+    assert_eq!(text, format!("{}\0", socket.display()));
+    assert_eq!(connect(&socket).list().unwrap().len(), 1);
+    machine.signal(libc::SIGTERM);
+    machine.expect("--system -h");
 }

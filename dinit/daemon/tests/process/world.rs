@@ -235,6 +235,19 @@ fn is_like(line: &str, pattern: &str) -> bool {
     }
 }
 
+/// Asks again and again until there is an answer, for what tells nobody that it has happened.
+#[track_caller]
+pub(crate) fn poll<T>(mut ask: impl FnMut() -> Option<T>) -> T {
+    let end = Instant::now() + LIMIT;
+    loop {
+        if let Some(answer) = ask() {
+            return answer;
+        }
+        assert!(Instant::now() < end, "what was waited for did not happen");
+        std::thread::sleep(Duration::from_millis(2));
+    }
+}
+
 /// Says why a test cannot run here; with `REQUIRE_ALL=1` that is a failure.
 #[track_caller]
 pub(crate) fn skip(reason: &str) {
@@ -295,7 +308,7 @@ impl Collected {
     }
 
     /// Waits for the end of the output and gives all of it.
-    fn rest(&mut self) -> String {
+    pub(crate) fn rest(&mut self) -> String {
         if let Some(thread) = self.thread.take() {
             thread.join().unwrap();
         }

@@ -1,7 +1,7 @@
 //! What happens when no service is active any more.
 
 use crate::daemon::Daemon;
-use crate::options::Level;
+use crate::options::{Level, without_readiness};
 use crate::paths::{DINIT, SHUTDOWN};
 use dinit_graph::ShutdownKind;
 use dinit_sys::system::{self, c_string};
@@ -122,7 +122,7 @@ impl Daemon {
                 self.log.message(Level::Error, format!("Error executing {SHUTDOWN}: {text}"));
             }
         }
-        let arguments = self.settings.arguments.clone();
+        let arguments = without_readiness(&self.settings.arguments);
         let _ = signal::set_blocked(self.settings.original_mask);
         let error = execute(DINIT, &arguments);
         let _ = signal::set_blocked(dinit_sys::signal::Mask::ALL);

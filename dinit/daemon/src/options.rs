@@ -160,6 +160,40 @@ pub(crate) fn parse(
     Ok(Invocation::Run(Box::new(options)))
 }
 
+/// Gives the words without the descriptor for readiness, which is closed after its one use: a daemon that is executed
+/// anew with the same words must not stumble over it.
+pub(crate) fn without_readiness(words: &[Vec<u8>]) -> Vec<Vec<u8>> {
+    const WITH_ARGUMENT: [&[u8]; 14] = [
+        b"-e",
+        b"--env-file",
+        b"-d",
+        b"--services-dir",
+        b"-p",
+        b"--socket-path",
+        b"-l",
+        b"--log-file",
+        b"--console-level",
+        b"--log-level",
+        b"-b",
+        b"--cgroup-path",
+        b"-t",
+        b"--service",
+    ];
+    let mut kept = Vec::new();
+    let mut words = words.iter();
+    while let Some(word) = words.next() {
+        if word == b"-F" || word == b"--ready-fd" {
+            words.next();
+            continue;
+        }
+        kept.push(word.clone());
+        if WITH_ARGUMENT.contains(&word.as_slice()) {
+            kept.extend(words.next().cloned());
+        }
+    }
+    kept
+}
+
 /// What `--version` prints.
 pub(crate) const VERSION: &str = concat!(
     "Dinit version ",
@@ -290,6 +324,13 @@ mod tests {
     #[test]
     fn the_base_of_control_groups_loses_its_leading_slashes() {
         assert_eq!(run(USER, &["-b", "//a/b"]).cgroup_path.as_deref(), Some(&b"a/b"[..]));
+    }
+
+    #[test]
+    fn readiness_is_left_out_for_a_second_start_and_nothing_else() {
+        let words = |words: &[&str]| words.iter().map(|word| word.as_bytes().to_vec()).collect::<Vec<_>>();
+        let given = words(&["dinit", "-t", "-F", "-F", "5", "single", "--ready-fd", "6", "-d", "x"]);
+        assert_eq!(without_readiness(&given), words(&["dinit", "-t", "-F", "single", "-d", "x"]));
     }
 
     #[test]

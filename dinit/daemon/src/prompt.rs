@@ -26,7 +26,9 @@ impl Daemon {
         dinit_sys::system::sync();
         if self.settings.options.auto_recovery {
             match self.start_recovery() {
-                Ok(()) => return,
+                Ok(()) if self.graph.active_count() > 0 => return,
+                // It was over at once: nothing but the question keeps this from going round for ever.
+                Ok(()) => {}
                 Err(text) => {
                     let line = [b"Unable to start recovery service: ".as_slice(), &text].concat();
                     self.log.message(Level::Error, line);

@@ -312,7 +312,10 @@ impl Daemon {
         if ready.write {
             client.send();
         }
-        if (ready.read || ready.gone)
+        if ready.gone && !ready.read {
+            return self.dismiss_client(number, Standing::Leaves);
+        }
+        if ready.read
             && let Err(error) = client.receive()
         {
             self.log.message(Level::Error, format!("Error reading from control connection: {error}"));

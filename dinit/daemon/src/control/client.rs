@@ -29,6 +29,8 @@ pub(crate) struct Client {
     news: usize,
     /// Set when the connection ends as soon as the output is sent; input is dropped then.
     is_closing: bool,
+    /// Set when the other side sends nothing more, so that reading tells nothing.
+    is_deaf: bool,
     overflowed: bool,
     has_left: bool,
     /// What epoll was last told.
@@ -55,6 +57,7 @@ impl Client {
             sent: 0,
             news: 0,
             is_closing: false,
+            is_deaf: false,
             overflowed: false,
             has_left: false,
             interest: Interest::READ,
@@ -65,7 +68,7 @@ impl Client {
     pub(crate) fn standing(&self) -> Standing {
         if self.overflowed {
             Standing::Overflows
-        } else if self.has_left || (self.is_closing && !self.has_output()) {
+        } else if self.has_left || ((self.is_closing || self.is_deaf) && !self.has_output()) {
             Standing::Leaves
         } else {
             Standing::Stays
@@ -74,7 +77,8 @@ impl Client {
 
     /// Says what is to be waited for.
     pub(crate) fn wanted_interest(&self) -> Interest {
-        Interest { read: self.is_closing || self.queued() < HIGH_WATER, write: self.has_output() }
+        let read = !self.is_deaf && (self.is_closing || self.queued() < HIGH_WATER);
+        Interest { read, write: self.has_output() }
     }
 
     /// Says whether requests are taken at the moment.
@@ -97,7 +101,8 @@ impl Client {
         let free = REQUEST_BUFFER.saturating_sub(self.input.len());
         let wanted = if self.is_closing { REQUEST_BUFFER } else { free };
         match self.stream.read(chunk.get_mut(..wanted).unwrap_or_default()) {
-            Ok(0) if wanted > 0 => self.has_left = true,
+            // Nothing more will come; what is queued is still sent.
+            Ok(0) if wanted > 0 => self.is_deaf = true,
             Ok(_) if self.is_closing => {}
             Ok(count) => self.input.extend_from_slice(chunk.get(..count).unwrap_or_default()),
             Err(error) => match Errno::of(&error) {

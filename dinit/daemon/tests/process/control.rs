@@ -490,3 +490,24 @@ fn the_environment_cannot_grow_without_end() {
     daemon.signal(libc::SIGTERM);
     daemon.finish().assert_success();
 }
+
+#[test]
+fn a_client_that_has_said_all_still_gets_its_answers() {
+    let world = World::new();
+    world.service("ok", OK);
+    let daemon = world.start(&["ok"]);
+    daemon.expect("[  OK  ] ok");
+    let mut stream = UnixStream::connect(world.socket()).unwrap();
+    // More answers than the kernel keeps, so that some are still queued when the end of the requests is seen.
+    let mut writer = stream.try_clone().unwrap();
+    let thread = std::thread::spawn(move || {
+        writer.write_all(&[0x19; 40_000]).unwrap();
+        writer.shutdown(std::net::Shutdown::Write).unwrap();
+    });
+    let mut answers = Vec::new();
+    stream.read_to_end(&mut answers).unwrap();
+    assert_eq!(answers.len(), 40_000 * (2 + 14 + 2 + 1));
+    thread.join().unwrap();
+    daemon.signal(libc::SIGTERM);
+    daemon.finish().assert_success();
+}

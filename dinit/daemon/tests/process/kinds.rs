@@ -240,6 +240,6 @@ fn await_pid(world: &World, name: &str) -> i32 {
 fn await_state(pid: i32, state: char) {
     crate::world::poll(|| {
         let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-        (stat.rsplit_once(") ")?.1.chars().next() == Some(state)).then_some(())
+        stat.rsplit_once(") ")?.1.starts_with(state).then_some(())
     });
 }

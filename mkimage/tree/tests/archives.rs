@@ -269,7 +269,8 @@ fn a_stored_layer_with_any_byte_changed_or_missing_is_refused() {
         assert!(Layer::load(&file).is_err(), "cut at {at}");
     }
     std::fs::write(&file, [&good[..], b"x"].concat()).unwrap();
-    assert!(Layer::load(&file).is_err(), "longer");
+    let error = Layer::load(&file).unwrap_err().to_string();
+    assert!(error.ends_with("its contents have another length"), "{error}");
 }
 
 #[test]
@@ -294,6 +295,19 @@ fn the_digest_of_a_tree_sees_every_field_but_provenance() {
         Tree::standalone([&layer], &MergePolicy::new()).unwrap().digest(ContentDigest::ByBytes).unwrap()
     };
     assert_eq!(from(&package("one")), from(&Provenance::Overlay));
+}
+
+#[test]
+fn parts_of_one_file_are_the_same_only_if_their_bytes_are() {
+    let file = kept(b"abcabcx");
+    let blob = Blob::open_identified(&file.path, mkimage_tree::Digest::of(b"abcabcx")).unwrap();
+    let part = |offset, length| Content::span(&blob, offset, length).unwrap();
+    assert!(part(0, 3).is_same_as(&part(3, 3)).unwrap());
+    assert!(!part(0, 3).is_same_as(&part(4, 3)).unwrap());
+    assert!(!part(0, 3).is_same_as(&part(0, 2)).unwrap());
+    assert!(part(1, 2).is_same_as(&"bc".into()).unwrap());
+    assert!(Content::span(&blob, 5, 3).is_err());
+    assert!(Content::span(&blob, u64::MAX, 3).is_err());
 }
 
 #[test]

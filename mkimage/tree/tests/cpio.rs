@@ -83,6 +83,9 @@ fn the_names_of_a_file_share_its_number_and_the_last_brings_the_content() {
             "d 100644 0:0 links=1 ino=2 dev=0:0 other",
         ]
     );
+    let tree = notation::tree(&["f z content", "h a z"]);
+    let links = ["a 100644 0:0 links=2 ino=1 dev=0:0 ", "z 100644 0:0 links=2 ino=1 dev=0:0 content"];
+    assert_eq!(members(&plain(&tree).unwrap()), links);
 }
 
 #[test]

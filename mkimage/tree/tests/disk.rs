@@ -291,6 +291,12 @@ fn hard_links_are_found_in_all_their_changes() {
     assert_eq!(added, ["f:755:0:9 a x", "h b a", "f c y", "h d c"]);
     let removed = changed(&|laid_out| fs::remove_file(laid_out.path("a")).unwrap());
     assert_eq!(removed, ["f:755:0:9 b x", "f c y"]);
+    let parted = changed(&|laid_out| {
+        fs::remove_file(laid_out.path("a")).unwrap();
+        fs::write(laid_out.path("a"), b"x").unwrap();
+        chmod(&laid_out.path("a"), 0o755);
+    });
+    assert_eq!(parted, ["f:755:0:9 a x", "f:755:0:9 b x", "f c y"]);
     let mode = changed(&|laid_out| chmod(&laid_out.path("b"), 0o700));
     assert_eq!(mode, ["f:700:0:9 a x", "h b a", "f c y"]);
 }
@@ -417,6 +423,16 @@ fn paths_inside_a_tree_are_followed_as_a_process_inside_would() {
     assert_eq!(names(&path("usr")), ["/usr/bin"]);
     assert_eq!(names(&root).len(), 8);
     assert_eq!(tree.total_size(), 8);
+}
+
+#[test]
+fn a_path_may_lead_through_40_links_and_no_more() {
+    let mut lines: Vec<String> = (0..41).map(|number| format!("l {number} {}", number + 1)).collect();
+    lines.push("f 41 end".to_owned());
+    let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
+    let tree = tree(&lines);
+    assert_eq!(tree.read(&path("1")).unwrap(), b"end");
+    assert!(tree.read(&path("0")).is_err());
 }
 
 proptest! {

@@ -159,6 +159,33 @@ fn contents_come_out_as_they_went_in_at_every_length_around_a_block() {
 }
 
 #[test]
+fn the_rest_of_a_last_block_is_zero() {
+    if !have_tools() {
+        return;
+    }
+    let mut layer = Layer::new(package("only"));
+    layer.file(path("a"), 0o644, vec![0xff; 3 << 20]);
+    for number in 0..9 {
+        layer.file(path(&format!("b{number}")), 0o644, "x");
+    }
+    let tree = Tree::standalone([&layer], &MergePolicy::new()).unwrap();
+    let image = checked(&tree, &options(Ext4Size::WithFree(0)));
+    let bytes = std::fs::read(image.path().join("image")).unwrap();
+    for number in 0..9 {
+        let start = 4096 * first_block(&image, &format!("/b{number}")) as usize;
+        assert!(
+            bytes[start] == b'x' && bytes[start + 1..start + 4096].iter().all(|byte| *byte == 0),
+            "{number}"
+        );
+    }
+}
+
+fn first_block(image: &tempfile::TempDir, path: &str) -> u64 {
+    let block = debugfs(image, &format!("bmap {path} 0"));
+    String::from_utf8(block).unwrap().trim().parse().unwrap()
+}
+
+#[test]
 fn a_file_of_more_than_2_gib_keeps_its_length_and_its_end() {
     if !have_tools() {
         return;

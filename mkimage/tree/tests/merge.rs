@@ -164,6 +164,10 @@ fn a_diversion_moves_the_files_of_all_but_one_package() {
         listing(&merged(layers, &policy).unwrap()),
         ["d bin", "f bin/sh dash", "f bin/sh.distrib bash"]
     );
+    // What configuring changed was found where it is.
+    let configured = layer(&Provenance::Configure("step".into()), &["f bin/sh found"]);
+    let tree = merged(layers, &policy).unwrap().merge(&configured, &policy).unwrap();
+    assert_eq!(listing(&tree), ["d bin", "f bin/sh found", "f bin/sh.distrib bash"]);
 }
 
 #[test]

@@ -87,3 +87,69 @@ impl Runs {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use dinit_graph::{Description, Effect, Graph, Instant, Kind, Request, Spec};
+
+    /// Lets a graph name as many runs as wanted, each of another service.
+    fn named(count: u8) -> Vec<(ServiceId, RunId)> {
+        let mut graph = Graph::new();
+        let description = |name: u8| Description {
+            name: vec![b'a' + name],
+            spec: Spec::new(Kind::Process),
+            dependencies: Vec::new(),
+            consumer_of: None,
+        };
+        let ids = graph.insert((0..count).map(description).collect()).unwrap();
+        let mut effects = Vec::new();
+        for service in ids {
+            graph.request(Instant(0), Request::Start { service, pin: false }, &mut effects);
+        }
+        let launch = |effect| match effect {
+            Effect::Launch { service, run, .. } => Some((service, run)),
+            _ => None,
+        };
+        effects.into_iter().filter_map(launch).collect()
+    }
+
+    fn run(service: ServiceId, pid: Pid, number: u64) -> Run {
+        Run {
+            service,
+            role: Role::Main,
+            pid,
+            is_alive: true,
+            status: None,
+            readiness: None,
+            is_ready: false,
+            number,
+            login: None,
+        }
+    }
+
+    #[test]
+    fn a_process_id_that_is_used_again_belongs_to_the_new_run_alone() {
+        let [(one, first), (two, second)] = named(2).try_into().unwrap();
+        let mut runs = Runs::default();
+        runs.insert(first, run(one, 100, 1));
+        assert_eq!(runs.collected(100), Some(first));
+        // The first run is still known, as its launch may have something to tell; its process is nobody's any more.
+        runs.insert(second, run(two, 100, 2));
+        assert_eq!((runs.living(first), runs.living(second)), (None, Some(100)));
+        runs.forget(first);
+        assert_eq!(runs.of_number(1), None);
+        assert_eq!(runs.collected(100), Some(second));
+        assert_eq!(runs.collected(100), None);
+    }
+
+    #[test]
+    fn a_process_that_is_not_our_child_can_be_signalled_until_it_is_given_up() {
+        let [(service, id)] = named(1).try_into().unwrap();
+        let mut runs = Runs::default();
+        runs.insert_unsupervised(id, run(service, 100, 1));
+        assert_eq!((runs.collected(100), runs.living(id)), (None, Some(100)));
+        runs.forget(id);
+        assert_eq!(runs.living(id), None);
+    }
+}

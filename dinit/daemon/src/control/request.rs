@@ -48,9 +48,7 @@ impl Daemon {
                 Err(error) => (Err(error), 0),
             };
             let outcome = match request {
-                Ok(_) if self.is_wounded && !matches!(request, Ok(Request::Shutdown { .. })) => {
-                    Outcome::NoMemory
-                }
+                Ok(ref asked) if self.is_wounded && !is_served_to_the_last(asked) => Outcome::NoMemory,
                 Ok(request) => {
                     if let Some(client) = self.control.client_mut(number) {
                         client.take_input(used);
@@ -335,6 +333,11 @@ impl Daemon {
         let to = self.service_of(client, dependency.to)?;
         (from != to).then_some((texts::dependency_kind(dependency.kind), from, to))
     }
+}
+
+/// Says whether a request is served even after a defect was caught: what it takes to end in good order.
+fn is_served_to_the_last(request: &Request) -> bool {
+    matches!(request, Request::QueryVersion | Request::Shutdown { .. })
 }
 
 /// Gives `Ack` for what was done, `Nak` for what was refused.

@@ -275,3 +275,39 @@ fn a_stop_command_that_takes_too_long_is_named_by_its_own_pid() {
         "[STOPPD] x",
     ]);
 }
+
+#[test]
+fn what_only_root_may_do_fails_at_its_stage() {
+    let world = World::new();
+    crate::launching::open_up(&world);
+    let mut expected = Vec::new();
+    let settings = [
+        ("user", "run-as = 0", "setting user/group ID: Operation not permitted"),
+        ("group", "run-as = daemon", "setting user/group ID: Operation not permitted"),
+        ("ambient", "capabilities = ^cap_sys_admin", "setting capabilities: Operation not permitted"),
+        ("bits", "securebits = noroot", "setting capabilities: Operation not permitted"),
+        ("io", "ioprio = realtime:0", "setting I/O priority: Operation not permitted"),
+        ("oom", "oom-score-adj = -1000", "setting I/O priority: Permission denied"),
+        ("nice", "nice = -20", "setting I/O priority: Permission denied"),
+        ("hard", "rlimit-nofile = :2000000000", "setting resource limits: Operation not permitted"),
+    ];
+    for (name, setting, text) in settings {
+        world.service(name, &format!("type = process\ncommand = /bin/true\n{setting}\n"));
+        expected.push(format!("dinit: {name}: execution failed - {text}"));
+        expected.push(format!("[FAILED] {name}"));
+    }
+    let names = settings.map(|(name, _, _)| name);
+    let mut command = world.command(&names);
+    if dinit_sys::process::real_uid() == 0 {
+        let inner = command;
+        command = std::process::Command::new("setpriv");
+        command.args(["--reuid=65534", "--regid=65534", "--clear-groups"]).arg(inner.get_program());
+        command.args(inner.get_args()).current_dir(world.path(""));
+    }
+    // All are under way at once, so that the lines come in any order.
+    let finished = crate::world::start(command).finish();
+    let mut lines: Vec<&str> = finished.assert_success().stdout.lines().collect();
+    lines.sort_unstable();
+    expected.sort_unstable();
+    assert_eq!(lines, expected);
+}

@@ -252,7 +252,7 @@ fn b38_services_start_on_the_console_one_after_the_other_in_the_foreground() {
 }
 
 /// Lets other users write into the test's directory.
-fn open_up(world: &World) {
+pub(crate) fn open_up(world: &World) {
     for path in [world.path(""), world.services()] {
         std::fs::set_permissions(path, PermissionsExt::from_mode(0o777)).unwrap();
     }

@@ -79,3 +79,20 @@ fn a_flood_of_output_fills_the_buffer_and_blocks_nobody() {
     daemon.signal(libc::SIGTERM);
     daemon.finish().assert_success();
 }
+
+#[test]
+fn a_process_that_closes_its_output_goes_on() {
+    let world = World::new();
+    let script = world.script("quiet", "echo said; exec >&- 2>&-; echo >&3; exec sleep 1000");
+    let text = "type = process\nlog-type = buffer\nready-notification = pipefd:3\n";
+    world.service("x", &format!("{text}command = {script}\n"));
+    let daemon = world.start(&["x"]);
+    daemon.expect("[  OK  ] x");
+    let mut connection = world.connect();
+    let service = handle(&mut connection, "x");
+    let reply = request(&mut connection, &Request::QueryLog { service, clear: false });
+    assert_eq!(reply, Reply::Log(b"said\n".to_vec()));
+    assert_eq!(connection.status(service).unwrap().state, dinit_protocol::ServiceState::Started);
+    daemon.signal(libc::SIGTERM);
+    daemon.finish().assert_success().assert_lines(&["[  OK  ] x", "[STOPPD] x"]);
+}

@@ -278,12 +278,9 @@ fn known<'a, T>(
     map.get(path).or_else(|| names.iter().find_map(|name| map.get(name)))
 }
 
+/// Tells whether the mode is the one that the entry was laid out with.
 fn same_mode(before: &Entry, metadata: &Metadata) -> bool {
-    if matches!(before.kind, Kind::Symlink(_)) {
-        return true;
-    }
-    let on_disk = metadata.mode() & 0o7777;
-    on_disk == disk_mode(before) || on_disk == before.mode
+    matches!(before.kind, Kind::Symlink(_)) || metadata.mode() & 0o7777 == disk_mode(before)
 }
 
 pub(crate) fn content_on_disk(at: &Path) -> Result<Content, Error> {

@@ -128,10 +128,13 @@ fn headers_and_extensions_tell_the_metadata() {
         member(b"PaxHeader", b'x', b"", &records),
         member(b"./b", b'0', b"", b"two"),
         member(b"./d/", b'5', b"", b""),
+        member(b"comment", b'g', b"", &pax(b"comment", b"for all")),
+        member(b"./old/", b'\0', b"", b""),
         member(b"././@LongLink", b'L', b"", b"./from/gnu\0"),
         member(b"./c", b'0', b"", b"three"),
     ]);
     let layer = read_tar(&bytes).unwrap();
+    assert!(layer.entries()[3].1.is_directory());
     let lines: Vec<String> = layer
         .entries()
         .iter()
@@ -143,7 +146,13 @@ fn headers_and_extensions_tell_the_metadata() {
         .collect();
     assert_eq!(
         lines,
-        ["/a 644 1:2 3 one", "/from/pax 644 70000:2 99 two", "/d 644 1:2 3 ", "/from/gnu 644 1:2 3 three"]
+        [
+            "/a 644 1:2 3 one",
+            "/from/pax 644 70000:2 99 two",
+            "/d 644 1:2 3 ",
+            "/old 644 1:2 3 ",
+            "/from/gnu 644 1:2 3 three"
+        ]
     );
 }
 

@@ -164,7 +164,8 @@ fn the_rest_of_a_last_block_is_zero() {
         return;
     }
     let mut layer = Layer::new(package("only"));
-    layer.file(path("a"), 0o644, vec![0xff; 3 << 20]);
+    // Two threads share the work; this way the small files come to the first, behind the large one.
+    layer.file(path("a"), 0o644, vec![0xff; 3 << 20]).file(path("c"), 0o644, vec![0xff; 4 << 20]);
     for number in 0..9 {
         layer.file(path(&format!("b{number}")), 0o644, "x");
     }
@@ -266,10 +267,26 @@ fn a_hundred_thousand_inodes_find_their_place() {
     }
     let mut layer = Layer::new(package("only"));
     for number in 0..100_000 {
-        layer.symlink(path(&format!("d{}/l{number}", number / 500)), "target");
+        layer.symlink(path(&format!("all/l{number}")), "target");
     }
     let tree = Tree::standalone([&layer], &MergePolicy::new()).unwrap();
     checked(&tree, &options(Ext4Size::WithFree(0)));
+}
+
+#[test]
+fn attributes_that_need_blocks_of_their_own_find_room() {
+    if !have_tools() {
+        return;
+    }
+    let mut layer = Layer::new(package("only"));
+    for number in 0..1000 {
+        let mut entry = Entry::file("", 0o644, package("only"));
+        entry.xattrs.insert(b"user.large".to_vec(), vec![b'v'; 300]);
+        layer.put(path(&format!("f{number}")), entry);
+    }
+    let tree = Tree::standalone([&layer], &MergePolicy::new()).unwrap();
+    let image = checked(&tree, &options(Ext4Size::WithFree(0)));
+    assert!(stat(&image, "/f999").contains("user.large (300)"));
 }
 
 #[test]

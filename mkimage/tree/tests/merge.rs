@@ -198,6 +198,12 @@ fn directories_nobody_named_are_heard_from_later() {
         over(&["f var/lib/x y"], &["d:2775:0:50 var/lib"]),
         ["d var", "d:2775:0:50 var/lib", "f var/lib/x y"]
     );
+    let moved: &[(&str, &[&str])] =
+        &[("one", &["f lib/x/a y"]), ("two", &["l lib usr/lib"]), ("three", &["d:700:0:0 usr/lib/x"])];
+    assert_eq!(
+        listing(&merged(moved, &MergePolicy::new()).unwrap()),
+        ["l lib usr/lib", "d usr", "d usr/lib", "d:700:0:0 usr/lib/x", "f usr/lib/x/a y"]
+    );
     // Who named it first is heard, though.
     assert_eq!(over(&["d:700:0:0 var"], &["d:755:0:0 var"]), ["d:700:0:0 var"]);
 }
@@ -222,6 +228,10 @@ fn a_hard_link_leads_to_an_entry_that_is_none() {
     assert_eq!(reason(&["d a"], &["h b a"]), Reason::LinkTarget(path("a")));
     assert_eq!(reason(&[], &["h a a"]), Reason::LinkTarget(path("a")));
     assert_eq!(over(&["f a x"], &["h a a"]), ["f a x"]);
+    let linked =
+        Tree::new().merge(&layer(&package("one"), &["f a x", "h b a"]), &MergePolicy::new()).unwrap();
+    let back = layer(&Provenance::Overlay, &["h a b"]);
+    assert_eq!(listing(&linked.merge(&back, &MergePolicy::new()).unwrap()), ["f a x", "h b a"]);
 }
 
 #[test]

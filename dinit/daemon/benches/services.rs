@@ -1,0 +1,140 @@
+//! What starting many services costs the daemon: processor time and memory of its own.
+//!
+//! `cargo bench -p dinit --bench services -- [--program PATH] [--baseline PATH]` prints a line for each set of services;
+//! with a baseline, another dinit, side by side with the ratio. The image profile is the one to compare with:
+//! `--profile image`.
+
+use std::io::{BufRead, BufReader, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+/// A set of services, all of them wanted by `boot`.
+struct Set {
+    title: &'static str,
+    description: &'static str,
+    count: usize,
+}
+
+const SETS: [Set; 6] = [
+    Set { title: "boot only", description: "", count: 0 },
+    Set { title: "internal", description: "type = internal\n", count: 1_000 },
+    Set { title: "internal", description: "type = internal\n", count: 10_000 },
+    Set { title: "scripted", description: "type = scripted\ncommand = /bin/true\n", count: 1_000 },
+    Set { title: "scripted", description: "type = scripted\ncommand = /bin/true\n", count: 5_000 },
+    Set { title: "failing", description: "type = scripted\ncommand = /nonexistent\n", count: 1_000 },
+];
+
+/// How often each figure is taken; the least counts.
+const ROUNDS: usize = 3;
+
+/// What one start came to.
+#[derive(Clone, Copy)]
+struct Figures {
+    /// Processor time of the daemon in milliseconds, its children not counted.
+    milliseconds: f64,
+    /// Anonymous memory in KiB.
+    memory: u64,
+}
+
+fn main() {
+    let arguments: Vec<String> = std::env::args().collect();
+    let option = |name: &str| {
+        let place = arguments.iter().position(|argument| argument == name)?;
+        arguments.get(place + 1).map(PathBuf::from)
+    };
+    let program = option("--program").unwrap_or_else(|| PathBuf::from(env!("CARGO_BIN_EXE_dinit")));
+    let baseline = option("--baseline");
+    let mut out = std::io::stdout().lock();
+    for set in &SETS {
+        let ours = best(&program, set);
+        let name = format!("{} {}", set.count, set.title);
+        let _ = write!(out, "{name:16} {:9.1} ms CPU {:7} KiB", ours.milliseconds, ours.memory);
+        if let Some(baseline) = &baseline {
+            let theirs = best(baseline, set);
+            let _ = write!(
+                out,
+                "   baseline {:9.1} ms {:7} KiB   ratio {:.2} {:.2}",
+                theirs.milliseconds,
+                theirs.memory,
+                ours.milliseconds / theirs.milliseconds,
+                ours.memory as f64 / theirs.memory as f64,
+            );
+        }
+        let _ = writeln!(out);
+    }
+}
+
+fn best(program: &Path, set: &Set) -> Figures {
+    (0..ROUNDS)
+        .map(|_| measure(program, set))
+        .reduce(|a, b| Figures {
+            milliseconds: a.milliseconds.min(b.milliseconds),
+            memory: a.memory.min(b.memory),
+        })
+        .expect("there is at least one round")
+}
+
+fn measure(program: &Path, set: &Set) -> Figures {
+    let directory = tempfile::tempdir().expect("a directory can be made");
+    let services = directory.path().join("d");
+    let wanted = services.join("wanted");
+    std::fs::create_dir_all(&wanted).expect("directories can be made");
+    for number in 0..set.count {
+        let name = format!("service-{number}");
+        std::fs::write(services.join(&name), set.description).expect("files can be written");
+        std::fs::write(wanted.join(&name), "").expect("files can be written");
+    }
+    std::fs::write(services.join("boot"), "type = internal\nwaits-for.d = wanted\n")
+        .expect("files can be written");
+    let mut daemon = Daemon(
+        Command::new(program)
+            .args(["-u", "-d"])
+            .arg(&services)
+            .arg("-p")
+            .arg(directory.path().join("socket"))
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("the program can be run"),
+    );
+    let output = daemon.0.stdout.take().expect("standard output is a pipe");
+    let mut lines = BufReader::new(output).lines().map_while(Result::ok);
+    assert!(lines.any(|line| line == "[  OK  ] boot"), "the services did not start");
+    // Of two measurements that agree the daemon has come to rest in between.
+    let mut last = daemon.nanoseconds();
+    loop {
+        std::thread::sleep(std::time::Duration::from_millis(50));
+        let now = daemon.nanoseconds();
+        if now == last {
+            return Figures { milliseconds: now as f64 / 1e6, memory: daemon.anonymous_memory() };
+        }
+        last = now;
+    }
+}
+
+/// A daemon that is killed when it is no longer looked at.
+struct Daemon(Child);
+
+impl Daemon {
+    fn nanoseconds(&self) -> u64 {
+        self.read("schedstat").split_whitespace().next().and_then(|text| text.parse().ok()).unwrap_or(0)
+    }
+
+    fn anonymous_memory(&self) -> u64 {
+        let text = self.read("smaps_rollup");
+        let line = text.lines().find_map(|line| line.strip_prefix("Anonymous:"));
+        line.and_then(|line| line.trim().split(' ').next()?.parse().ok()).unwrap_or(0)
+    }
+
+    fn read(&self, name: &str) -> String {
+        std::fs::read_to_string(format!("/proc/{}/{name}", self.0.id())).unwrap_or_default()
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}

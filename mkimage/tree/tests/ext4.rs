@@ -124,10 +124,12 @@ fn a_directory_of_thousands_of_entries_is_indexed_and_whole() {
     }
     let mut layer = Layer::new(package("only"));
     for number in 0..6000 {
-        layer.file(path(&format!("big/an-entry-with-a-longer-name-{number}")), 0o644, "");
+        layer.file(path(&format!("big/an-entry-with-a-longer-name-{number:0200}")), 0o644, "");
     }
+    // Beyond the least size, so that the room for the directory itself counts.
+    layer.file(path("large"), 0o644, vec![1; 20 << 20]);
     let tree = Tree::standalone([&layer], &MergePolicy::new()).unwrap();
-    let image = checked(&tree, &options(Ext4Size::WithFree(1 << 20)));
+    let image = checked(&tree, &options(Ext4Size::WithFree(0)));
     assert!(stat(&image, "/big").contains("Flags: 0x81000"), "not indexed");
     let listed = String::from_utf8(debugfs(&image, "ls -p /big")).unwrap();
     assert_eq!(listed.matches("an-entry-with-a-longer-name-").count(), 6000);
@@ -284,6 +286,7 @@ fn attributes_that_need_blocks_of_their_own_find_room() {
         entry.xattrs.insert(b"user.large".to_vec(), vec![b'v'; 300]);
         layer.put(path(&format!("f{number}")), entry);
     }
+    layer.file(path("large"), 0o644, vec![1; 20 << 20]);
     let tree = Tree::standalone([&layer], &MergePolicy::new()).unwrap();
     let image = checked(&tree, &options(Ext4Size::WithFree(0)));
     assert!(stat(&image, "/f999").contains("user.large (300)"));

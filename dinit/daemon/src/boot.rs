@@ -3,6 +3,7 @@
 use crate::control::{Control, OpenError};
 use crate::daemon::{Daemon, ReadyReport, Settings};
 use crate::environment::MainEnvironment;
+use crate::exec::Execs;
 use crate::log::{Destination, Log};
 use crate::options::{Level, Options};
 use crate::output::Outputs;
@@ -62,7 +63,7 @@ pub(crate) fn start(options: Options, arguments: Vec<Vec<u8>>) -> Result<Daemon,
             original_open_files: process::raise_open_files().ok().flatten(),
         },
         graph: Graph::new(),
-        execs: BTreeMap::new(),
+        execs: Execs::default(),
         runs: Runs::default(),
         timers: Timers::new(),
         outputs: Outputs::default(),

@@ -2,7 +2,7 @@
 
 use crate::control::Control;
 use crate::environment::MainEnvironment;
-use crate::exec::Exec;
+use crate::exec::Execs;
 use crate::log::Log;
 use crate::options::Options;
 use crate::output::Outputs;
@@ -57,7 +57,7 @@ pub(crate) struct Daemon {
     pub(crate) settings: Settings,
     pub(crate) graph: Graph,
     /// How each service is launched.
-    pub(crate) execs: BTreeMap<ServiceId, Exec>,
+    pub(crate) execs: Execs,
     pub(crate) runs: Runs,
     pub(crate) timers: Timers<TimerKey>,
     pub(crate) outputs: Outputs,

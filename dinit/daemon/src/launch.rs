@@ -3,7 +3,6 @@
 //! Whatever cannot be had refuses the launch with a line in the log; what was made until then is given back.
 
 use crate::daemon::Daemon;
-use crate::exec::Exec;
 use crate::options::Level;
 use crate::reactor::Source;
 use crate::runs::Run;
@@ -52,7 +51,7 @@ struct Made {
 impl Daemon {
     /// Launches a process; if that is not possible the graph is told so.
     pub(crate) fn launch(&mut self, order: Order) {
-        let Some(exec) = self.execs.get(&order.service).and_then(Exec::launchable) else {
+        let Some(exec) = self.execs.launchable(order.service) else {
             debug_assert!(false, "a service that is launched has been loaded");
             return self.events.push_back(refusal(order.run, ExecStage(0), Errno(libc::ENOENT)));
         };

@@ -1,7 +1,6 @@
 //! Loading, reloading and unloading: what the loader found enters the graph, and how it is launched is kept here.
 
 use crate::daemon::{Daemon, now};
-use crate::exec::Exec;
 use crate::options::Level;
 use dinit_graph::{Answer, Request, ServiceId};
 use dinit_load::{
@@ -52,7 +51,7 @@ impl Daemon {
             identity: own_identity(),
         };
         let name = self.name_of(service);
-        let Some(current) = self.execs.get(&service).map(|exec| exec.spec(&name)) else { return false };
+        let current = self.execs.spec(service, &name);
         let mut effects = Vec::new();
         let reloading = loader.reload(&mut self.graph, service, &current, now(), &mut effects);
         self.keep(reloading.services);
@@ -81,14 +80,12 @@ impl Daemon {
         if self.ask(Request::Unload { service }) != Answer::Done {
             return false;
         }
-        let exec = self.execs.remove(&service);
+        let exec = self.execs.forget(service);
         self.control.forget_service(service);
         self.sockets.remove(&service);
         self.failed_starts.remove(&service);
         self.forget_buffer(&name);
-        for producer in
-            [Some(name), exec.and_then(|exec| exec.launchable()?.consumer_of.clone())].into_iter().flatten()
-        {
+        for producer in [Some(name), exec.and_then(|exec| exec.consumer_of.clone())].into_iter().flatten() {
             if self.graph.find(&producer).is_none() && self.graph.consumer(&producer).is_none() {
                 self.outputs.forget_pipe(&producer);
             }
@@ -98,7 +95,7 @@ impl Daemon {
 
     /// Gives the directory in which the description of a service was found.
     pub(crate) fn description_directory(&self, service: ServiceId) -> Option<Vec<u8>> {
-        Some(self.execs.get(&service)?.directory(&self.settings.directories).to_vec())
+        self.execs.directory(service)
     }
 
     fn forget_buffer(&mut self, name: &[u8]) {
@@ -131,7 +128,7 @@ impl Daemon {
 
     fn keep_exec(&mut self, service: ServiceId, exec: ExecSpec) {
         let Some(kind) = self.graph.spec(service).map(|spec| spec.kind) else { return };
-        self.execs.insert(service, Exec::new(kind, exec, &self.settings.directories));
+        self.execs.keep(service, kind, exec);
     }
 
     fn log_messages(&mut self, messages: Vec<Message>) {

@@ -3,7 +3,6 @@
 //! What goes wrong with an order comes back to the graph as an event.
 
 use crate::daemon::{Daemon, TimerKey, now};
-use crate::exec::Exec;
 use crate::launch::Order;
 use crate::log;
 use crate::options::Level;
@@ -107,8 +106,7 @@ impl Daemon {
     /// Finds out which process a pid file names, and enters it as the daemon's run.
     fn read_pid_file(&mut self, service: ServiceId, launcher: RunId, daemon: RunId) -> Named {
         let name = self.name_of(service);
-        let path =
-            self.execs.get(&service).and_then(|exec| exec.launchable()?.pid_file.clone()).unwrap_or_default();
+        let path = self.execs.launchable(service).and_then(|exec| exec.pid_file.clone()).unwrap_or_default();
         let pid = match pid_in(&path) {
             Ok(pid) => pid,
             Err(text) => {
@@ -180,7 +178,7 @@ impl Daemon {
     }
 
     fn chain(&mut self, service: ServiceId) {
-        let Some(target) = self.execs.get(&service).and_then(Exec::chain_to) else { return };
+        let Some(target) = self.execs.chain_to(service) else { return };
         if let Ok(service) = self.load(&target, Context::Chain(&target)) {
             self.events.push_back(Event::ChainResolved { service });
         }

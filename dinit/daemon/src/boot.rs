@@ -11,7 +11,7 @@ use crate::paths::{self, DEFAULT_ENVIRONMENT, SYSLOG, Surroundings};
 use crate::reactor::{Reactor, Source};
 use crate::runs::Runs;
 use crate::timers::Timers;
-use dinit_graph::{Graph, Request};
+use dinit_graph::{Graph, Instant, Request};
 use dinit_load::{Context, Host, SystemHost};
 use dinit_service::environment::EnvironmentFault;
 use dinit_sys::poll::Interest;
@@ -87,6 +87,7 @@ pub(crate) fn start(options: Options, arguments: Vec<Vec<u8>>) -> Result<Daemon,
         serving: None,
         launches_under_way: 0,
         untrimmed: 0,
+        next_word_of_shortage: Instant(0),
         is_full: false,
         log_waits: [false; 2],
     };

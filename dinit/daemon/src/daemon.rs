@@ -89,6 +89,8 @@ pub(crate) struct Daemon {
     pub(crate) launches_under_way: usize,
     /// How much was loaded and launched since freed memory was last given back.
     pub(crate) untrimmed: usize,
+    /// When it may be said again that there is no memory left.
+    pub(crate) next_word_of_shortage: Instant,
     /// Whether the listener waits for a client to leave, for lack of descriptors.
     pub(crate) is_full: bool,
     /// What the streams of the log wait for: console, main.
@@ -124,6 +126,11 @@ impl Daemon {
                 return;
             }
         }
+    }
+
+    /// Says whether memory is taken from the reserve: nothing new is taken on until it is whole again.
+    pub(crate) fn is_short_of_memory(&self) -> bool {
+        crate::MEMORY.is_low()
     }
 
     /// Gives the full name of a service.

@@ -22,6 +22,10 @@ pub(crate) enum LoadFailure {
 impl Daemon {
     /// Loads a service unless it is loaded, and logs what is wrong.
     pub(crate) fn load(&mut self, name: &[u8], context: Context<'_>) -> Result<ServiceId, LoadFailure> {
+        if self.is_short_of_memory() && self.graph.find(name).is_none() {
+            self.log.message(Level::Error, out_of_memory(name, context));
+            return Err(LoadFailure::Other);
+        }
         self.load_silently(name).map_err(|error| {
             self.log.message(Level::Error, error.message(context));
             let is_own = error.name == name || name.starts_with(&[error.name.as_slice(), b"@"].concat());
@@ -138,6 +142,19 @@ impl Daemon {
                 dinit_load::Level::Error => Level::Error,
             };
             self.log.message(level, message.text);
+        }
+    }
+}
+
+/// Gives the line for a service that is not loaded for lack of memory.
+fn out_of_memory(name: &[u8], context: Context<'_>) -> Vec<u8> {
+    match context {
+        Context::StartUp => [b"Out of memory when trying to start service: ".as_slice(), name, b"."].concat(),
+        Context::Chain(target) => {
+            [b"Couldn't chain to service ".as_slice(), target, b": Out of memory"].concat()
+        }
+        Context::Load | Context::Reload => {
+            [b"Could not load service ".as_slice(), name, b": Out of memory"].concat()
         }
     }
 }

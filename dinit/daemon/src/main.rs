@@ -33,6 +33,10 @@ use std::io::Write;
 use std::os::unix::ffi::OsStringExt;
 use std::process::ExitCode;
 
+/// Keeps small requests from failing when there is no memory; see [`daemon::Daemon::is_short_of_memory`].
+#[global_allocator]
+static MEMORY: dinit_sys::reserve::Reserve = dinit_sys::reserve::Reserve::new();
+
 fn main() -> ExitCode {
     let arguments: Vec<Vec<u8>> = std::env::args_os().map(OsStringExt::into_vec).collect();
     let caller = Caller {

@@ -15,6 +15,7 @@ use dinit_sys::poll::{Interest, Ready};
 use dinit_sys::process::{self, Ended};
 use dinit_sys::{Errno, descriptor, socket};
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::Duration;
 
 impl Daemon {
     /// Goes on until there is nothing left but a final action.
@@ -46,9 +47,22 @@ impl Daemon {
         self.reactor.wait(limit)
     }
 
-    /// Gives the memory of much work back to the kernel once the work is done.
+    /// Says that there is no memory left, at most once a second.
+    pub(crate) fn tell_of_shortage(&mut self) {
+        const PAUSE: Duration = Duration::from_secs(1);
+        let now = now();
+        if self.next_word_of_shortage <= now {
+            self.next_word_of_shortage = now.after(PAUSE);
+            self.log.message(Level::Error, "Out of memory: clients and services to be loaded are refused");
+        }
+    }
+
+    /// Gives the memory of much work back to the kernel once the work is done, and says when there is none left.
     fn give_memory_back(&mut self) {
         const MUCH: usize = 200;
+        if self.is_short_of_memory() {
+            self.tell_of_shortage();
+        }
         if self.launches_under_way == 0 && self.untrimmed >= MUCH {
             self.untrimmed = 0;
             dinit_sys::system::trim_heap();
@@ -283,6 +297,7 @@ impl Daemon {
             let Some(listener) = self.control.listener() else { return };
             match socket::accept(listener) {
                 Ok(None) => return,
+                Ok(Some(stream)) if self.is_short_of_memory() => drop(stream),
                 Ok(Some(stream)) => self.admit_client(stream),
                 Err(error) => {
                     let text = format!("Error accepting control connection: {error}");

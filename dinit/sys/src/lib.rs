@@ -10,6 +10,7 @@ pub mod pidfd;
 pub mod poll;
 pub mod process;
 mod raw;
+pub mod reserve;
 pub mod seccomp;
 pub mod signal;
 pub mod socket;

@@ -48,7 +48,7 @@ impl Daemon {
                 Err(error) => (Err(error), 0),
             };
             let outcome = match request {
-                Ok(ref asked) if self.is_wounded && !is_served_to_the_last(asked) => Outcome::NoMemory,
+                Ok(ref asked) if self.is_refusing() && !is_served_to_the_last(asked) => Outcome::NoMemory,
                 Ok(request) => {
                     if let Some(client) = self.control.client_mut(number) {
                         client.take_input(used);
@@ -74,6 +74,15 @@ impl Daemon {
                 return;
             }
         }
+    }
+
+    /// Says whether requests are refused because of a defect, or for lack of memory, which is said.
+    fn is_refusing(&mut self) -> bool {
+        let is_short = self.is_short_of_memory();
+        if is_short {
+            self.tell_of_shortage();
+        }
+        is_short || self.is_wounded
     }
 
     fn carry_out(&mut self, client: u64, request: Request) -> Outcome {
@@ -335,7 +344,7 @@ impl Daemon {
     }
 }
 
-/// Says whether a request is served even after a defect was caught: what it takes to end in good order.
+/// Says whether a request is served even after a defect was caught, or without memory: what it takes to end in good order.
 fn is_served_to_the_last(request: &Request) -> bool {
     matches!(request, Request::QueryVersion | Request::Shutdown { .. })
 }

@@ -511,3 +511,58 @@ fn a_client_that_has_said_all_still_gets_its_answers() {
     daemon.signal(libc::SIGTERM);
     daemon.finish().assert_success();
 }
+
+#[test]
+fn a_daemon_without_memory_refuses_clients_and_goes_on() {
+    let world = World::new();
+    world.service("ok", OK).service("x", "type = process\ncommand = /bin/sleep 1000\n");
+    let daemon = world.start(&["ok", "x"]);
+    daemon.expect("[  OK  ] x");
+    // A little more address space than it has already.
+    let size = std::fs::read_to_string(format!("/proc/{}/statm", daemon.pid())).unwrap();
+    let pages: u64 = size.split(' ').next().unwrap().parse().unwrap();
+    let limit = pages * 4096 + (4 << 20);
+    let pid = daemon.pid().to_string();
+    let limited =
+        std::process::Command::new("prlimit").args(["--pid", &pid, &format!("--as={limit}")]).status();
+    if !limited.is_ok_and(|status| status.success()) {
+        return crate::world::skip("there is no prlimit");
+    }
+    // Handles are what a client can make the daemon remember most of.
+    let mut clients = Vec::new();
+    let refused = (0..40).any(|_| {
+        let Ok(stream) = UnixStream::connect(world.socket()) else { return true };
+        let mut writer = stream.try_clone().unwrap();
+        let thread = std::thread::spawn(move || {
+            let _ = writer.write_all(&b"\x02\x02\0ok".repeat(50_000));
+        });
+        let mut answers = Vec::new();
+        let mut stream = stream;
+        let mut chunk = [0; 1 << 16];
+        // Not to the end: the connection is kept, with its handles.
+        while answers.len() < 50_000 * 7 && answers.last() != Some(&53) {
+            match stream.read(&mut chunk) {
+                Ok(0) | Err(_) => break,
+                Ok(count) => answers.extend_from_slice(&chunk[..count]),
+            }
+        }
+        drop(thread);
+        clients.push(stream);
+        answers.len() < 50_000 * 7
+    });
+    assert!(refused, "there was memory enough");
+    daemon.expect("dinit: Out of memory: clients and services to be loaded are refused");
+    drop(clients);
+    // With the greedy ones gone there is memory again.
+    let mut connection = crate::world::poll(|| Connection::open(&world.socket()).ok());
+    let service = crate::world::poll(|| {
+        if let Ok(Ok(record)) = connection.load(&ServiceName::new(b"x").unwrap()) {
+            return Some(record.handle);
+        }
+        connection = Connection::open(&world.socket()).ok()?;
+        None
+    });
+    assert_eq!(connection.status(service).unwrap().state, ServiceState::Started);
+    daemon.signal(libc::SIGTERM);
+    daemon.finish().assert_success();
+}

@@ -5,6 +5,7 @@
 
 mod command_line;
 mod control;
+mod exchanges;
 mod failures;
 mod kinds;
 mod launching;

@@ -236,9 +236,13 @@ fn b38_services_start_on_the_console_one_after_the_other_in_the_foreground() {
     command.stdout(terminal.slave.try_clone().unwrap()).stderr(terminal.slave);
     let mut child = command.spawn().unwrap();
     drop(command);
+    let master = terminal.master.try_clone().unwrap();
     let output = Collected::of(std::fs::File::from(terminal.master));
     output.wait("[  OK  ] one", 1);
     output.wait("[  OK  ] two", 1);
+    // The terminal is handed back: the daemon's group, which leads the session, is in front again.
+    let session = nix::sys::termios::tcgetsid(&master).unwrap();
+    assert_eq!(nix::unistd::tcgetpgrp(&master).unwrap(), session);
     world
         .connect()
         .request(&dinit_protocol::Request::Shutdown { kind: dinit_protocol::ShutdownKind::Halt })

@@ -21,7 +21,7 @@ mount -t tmpfs none /var/log
 : > /var/log/wtmp
 mount -t tmpfs none "$(readlink -f /sbin)"
 for program in shutdown dinit; do
-    printf '#!/bin/sh\necho "called as: $0 $*"\nexec grep SigBlk /proc/self/status\n' > "/sbin/$program"
+    printf '#!/bin/sh\necho "called as: $0 $*"\n[ "$0" = /sbin/dinit ] && [ -f again ] && exec ./dinit "$@"\nexec grep SigBlk /proc/self/status\n' > "/sbin/$program"
     /bin/chmod 755 "/sbin/$program"
 done
 mount --bind "$console" /dev/console
@@ -79,7 +79,7 @@ impl Machine {
     }
 
     /// Presses a key.
-    fn press(&mut self, key: &str) -> &Self {
+    fn press(&mut self, key: &str) -> &mut Self {
         self.keyboard.write_all(key.as_bytes()).unwrap();
         self
     }
@@ -352,6 +352,53 @@ fn readiness_is_reported_when_a_signal_brings_the_socket() {
     std::io::Read::read_to_string(&mut ready, &mut text).unwrap();
     assert_eq!(text, format!("{}\0", socket.display()));
     assert_eq!(connect(&socket).list().unwrap().len(), 1);
+    machine.signal(libc::SIGTERM);
+    machine.expect("--system -h");
+}
+
+#[test]
+fn after_a_soft_reboot_everything_is_up_again() {
+    let world = World::new();
+    world.service("boot", "type = internal\ndepends-on = x\n");
+    world.service("x", "type = process\ncommand = /bin/sleep 1000\n");
+    std::fs::write(world.path("again"), "").unwrap();
+    // The descriptor for readiness is gone the second time.
+    let Some(machine) = boot(&world, &["-F", "5"]) else { return };
+    machine.expect("[  OK  ] boot");
+    shut_down(&world, ShutdownKind::SoftReboot);
+    machine.expect("called as: /sbin/dinit").expect_times("[  OK  ] boot", 2);
+    let mut connection = connect(&world.socket());
+    assert_eq!(connection.list().unwrap().len(), 2);
+    machine.signal(libc::SIGTERM);
+    machine.expect("--system -h");
+}
+
+#[test]
+fn a_key_interrupts_a_skippable_start_on_the_console() {
+    let world = World::new();
+    let script = world.script("check", "echo checking; exec sleep 1000");
+    let options = "options = starts-on-console unmask-intr skippable";
+    world.service("check", &format!("type = scripted\ncommand = {script}\n{options}\n"));
+    world.service("boot", "type = internal\ndepends-on = check\n");
+    let Some(mut machine) = boot(&world, &[]) else { return };
+    machine.expect("checking");
+    machine.press("\x03").expect("[  OK  ] check").expect("[  OK  ] boot");
+    let mut connection = connect(&world.socket());
+    let check = crate::control::handle(&mut connection, "check");
+    assert!(connection.status(check).unwrap().skipped);
+    machine.signal(libc::SIGTERM);
+    machine.expect("--system -h");
+}
+
+#[test]
+fn without_unmask_intr_a_key_interrupts_nothing() {
+    let world = World::new();
+    let script = world.script("check", "echo checking; read line; echo \"got $line\"");
+    world.service("check", &format!("type = scripted\ncommand = {script}\noptions = starts-on-console\n"));
+    world.service("boot", "type = internal\ndepends-on = check\n");
+    let Some(mut machine) = boot(&world, &[]) else { return };
+    machine.expect("checking");
+    machine.press("\x03").press("on\n").expect("got on").expect("[  OK  ] boot");
     machine.signal(libc::SIGTERM);
     machine.expect("--system -h");
 }

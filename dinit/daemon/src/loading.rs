@@ -1,6 +1,7 @@
 //! Loading, reloading and unloading: what the loader found enters the graph, and how it is launched is kept here.
 
-use crate::daemon::{Daemon, now};
+use crate::daemon::{Daemon, Settings, now};
+use crate::environment::MainEnvironment;
 use crate::options::Level;
 use dinit_graph::{Answer, Request, ServiceId};
 use dinit_load::{
@@ -48,12 +49,7 @@ impl Daemon {
     /// Reads the description of a service again; says whether it is in force now.
     pub(crate) fn reload(&mut self, service: ServiceId) -> bool {
         let host = SystemHost::new();
-        let loader = Loader {
-            host: &host,
-            directories: &self.settings.directories,
-            variables: &self.environment,
-            identity: own_identity(),
-        };
+        let loader = loader(&host, &self.settings, &self.environment);
         let name = self.name_of(service);
         let current = self.execs.spec(service, &name);
         let mut effects = Vec::new();
@@ -111,12 +107,7 @@ impl Daemon {
 
     fn load_silently(&mut self, name: &[u8]) -> Result<ServiceId, LoadError> {
         let host = SystemHost::new();
-        let loader = Loader {
-            host: &host,
-            directories: &self.settings.directories,
-            variables: &self.environment,
-            identity: own_identity(),
-        };
+        let loader = loader(&host, &self.settings, &self.environment);
         let loading = loader.load(&mut self.graph, name);
         self.keep(loading.services);
         self.log_messages(loading.messages);
@@ -159,11 +150,11 @@ fn out_of_memory(name: &[u8], context: Context<'_>) -> Vec<u8> {
     }
 }
 
-/// Says who the daemon is.
-fn own_identity() -> Identity {
-    Identity {
+fn loader<'a>(host: &'a SystemHost, settings: &'a Settings, environment: &'a MainEnvironment) -> Loader<'a> {
+    let identity = Identity {
         effective_uid: process::effective_uid(),
         real_uid: process::real_uid(),
         real_gid: process::real_gid(),
-    }
+    };
+    Loader { host, directories: &settings.directories, variables: environment, identity }
 }

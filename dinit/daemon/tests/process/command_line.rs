@@ -86,8 +86,8 @@ fn b13_readiness_is_the_path_of_the_socket_and_a_nul() {
     let world = World::new();
     world.service("ok", OK);
     let daemon = start(world.command_with("5>ready", &["-F", "5", "ok"]));
-    daemon.expect("[  OK  ] ok").signal(libc::SIGTERM);
-    daemon.finish().assert_success();
+    daemon.expect("[  OK  ] ok");
+    daemon.stop();
     assert_eq!(world.read("ready"), format!("{}\0", world.socket().display()));
 }
 
@@ -155,8 +155,7 @@ fn b42_a_deleted_socket_file_is_made_again_on_a_signal() {
     connection.list().unwrap();
     assert_eq!(std::fs::metadata(world.socket()).unwrap().permissions().mode() & 0o7777, 0o600);
     assert_eq!(world.connect().list().unwrap().len(), 1);
-    daemon.signal(libc::SIGTERM);
-    daemon.finish().assert_success();
+    daemon.stop();
 }
 
 #[test]
@@ -176,8 +175,8 @@ fn faulty_lines_of_the_environment_file_are_reported_and_skipped() {
     std::fs::write(world.path("env"), "A=1\nnonsense\n!what\nB=2\n").unwrap();
     world.service("ok", "type = scripted\ncommand = /bin/sh -c \"echo $$A$$B > out\"\nworking-dir = .\n");
     let daemon = world.start(&["-e", "env", "ok"]);
-    daemon.expect("[  OK  ] ok").signal(libc::SIGTERM);
-    daemon.finish().assert_success().assert_lines(&[
+    daemon.expect("[  OK  ] ok");
+    daemon.stop().assert_lines(&[
         "dinit: Invalid environment variable setting in environment file (line 2)",
         "dinit: Unknown command in environment file (line 3)",
         "[  OK  ] ok",

@@ -71,8 +71,7 @@ fn a_shutdown_of_kind_remain_keeps_the_daemon_and_its_socket() {
     let service = handle(&mut connection, "ok");
     let start = Request::Start { service, flags: CommandFlags::NONE };
     assert_eq!(request(&mut connection, &start), Reply::ShuttingDown);
-    daemon.signal(libc::SIGTERM);
-    daemon.finish().assert_success();
+    daemon.stop();
 }
 
 #[test]
@@ -93,8 +92,7 @@ fn news_that_a_request_causes_comes_before_its_answer() {
     expect_bytes(&mut stream, "64 11 00 00 00 00 01 01 02 08 00 00 00 00 00 00 00");
     expect_bytes(&mut stream, "65 15 00 00 00 00 00 02 02 08 00 00 00 00 00 00 00 00 00 00 00");
     expect_bytes(&mut stream, "64 11 00 00 00 00 00 02 02 08 00 00 00 00 00 00 00 3d");
-    daemon.signal(libc::SIGTERM);
-    daemon.finish().assert_success();
+    daemon.stop();
 }
 
 fn expect_bytes(stream: &mut UnixStream, hexadecimal: &str) {
@@ -131,8 +129,7 @@ fn what_is_no_request_is_answered_once_and_ends_the_connection() {
         stream.read_to_end(&mut answer).unwrap();
         assert_eq!(answer, [52], "{bytes:?}");
     }
-    daemon.signal(libc::SIGTERM);
-    daemon.finish().assert_success();
+    daemon.stop();
 }
 
 #[test]
@@ -149,8 +146,7 @@ fn a_request_that_arrives_byte_by_byte_is_understood() {
         other.list().unwrap();
     }
     expect_bytes(&mut stream, "3b 02 00 00 00 00 02");
-    daemon.signal(libc::SIGTERM);
-    daemon.finish().assert_success();
+    daemon.stop();
 }
 
 #[test]
@@ -166,8 +162,7 @@ fn a_failed_launch_is_told_with_stage_and_error_number() {
     expect_bytes(&mut stream, "65 15 00 00 00 00 02 03 00 00 04 12 00 02 00 00 00 00 00 00 00");
     expect_bytes(&mut stream, "64 11 00 00 00 00 02 03 00 00 04 12 00 02 00 00 00");
     expect_bytes(&mut stream, "65 15 00 00 00 00 01 00 00 00 04 12 00 02 00 00 00 00 00 00 00");
-    daemon.signal(libc::SIGTERM);
-    daemon.finish().assert_success();
+    daemon.stop();
 }
 
 #[test]
@@ -185,8 +180,7 @@ fn a_forced_stop_takes_the_dependents_along() {
     await_event(&mut connection, service, ServiceEvent::Stopped);
     let status = connection.status(top).unwrap();
     assert_eq!((status.state, status.reason), (ServiceState::Stopped, StopReason::DependencyFailed));
-    daemon.signal(libc::SIGTERM);
-    daemon.finish().assert_success();
+    daemon.stop();
 }
 
 #[test]
@@ -214,8 +208,7 @@ fn a_service_is_unloaded_and_reloaded_only_for_its_one_holder() {
     assert_eq!(request(&mut first, &stop), Reply::AlreadyThere);
     assert_eq!(request(&mut first, &Request::Unload { service }), Reply::Ack);
     assert_eq!(first.list().unwrap().len(), 1);
-    daemon.signal(libc::SIGTERM);
-    daemon.finish().assert_success();
+    daemon.stop();
 }
 
 #[test]
@@ -233,8 +226,7 @@ fn a_reload_with_a_broken_description_changes_nothing_and_is_logged() {
     let service = handle(&mut connection, "x");
     assert_eq!(request(&mut connection, &Request::Reload { service }), Reply::Nak);
     daemon.expect("dinit: Could not reload service x: badly formed line.");
-    daemon.signal(libc::SIGTERM);
-    daemon.finish().assert_success();
+    daemon.stop();
 }
 
 #[test]
@@ -256,8 +248,7 @@ fn load_failures_are_told_apart() {
         let answer = connection.load(&ServiceName::new(name.as_bytes()).unwrap()).unwrap();
         assert_eq!(answer.err(), Some(failure), "{name}");
     }
-    daemon.signal(libc::SIGTERM);
-    daemon.finish().assert_success();
+    daemon.stop();
 }
 
 #[test]
@@ -282,8 +273,7 @@ fn dependencies_are_enabled_and_taken_away() {
     assert_eq!(request(&mut connection, &Request::RemoveDependency(dependency)), Reply::Ack);
     daemon.expect("[STOPPD] x");
     assert_eq!(request(&mut connection, &Request::RemoveDependency(dependency)), Reply::Nak);
-    daemon.signal(libc::SIGTERM);
-    daemon.finish().assert_success();
+    daemon.stop();
 }
 
 #[test]
@@ -304,8 +294,8 @@ fn the_environment_can_be_changed_and_listened_to() {
     }
     let service = handle(&mut connection, "x");
     request(&mut connection, &Request::Start { service, flags: CommandFlags::NONE });
-    daemon.expect("[  OK  ] x").signal(libc::SIGTERM);
-    daemon.finish().assert_success();
+    daemon.expect("[  OK  ] x");
+    daemon.stop();
     assert_eq!(world.read("out"), "val\n");
 }
 
@@ -322,8 +312,8 @@ fn signals_reach_the_process_of_a_service() {
     assert_eq!(signal(service, 0), Reply::Ack);
     assert_eq!(signal(service, 999), Reply::BadSignal);
     assert_eq!(signal(service, libc::SIGKILL), Reply::Ack);
-    daemon.expect("dinit: Service x terminated due to signal 9").expect("[STOPPD] x").signal(libc::SIGTERM);
-    daemon.finish().assert_success();
+    daemon.expect("dinit: Service x terminated due to signal 9").expect("[STOPPD] x");
+    daemon.stop();
 }
 
 #[test]
@@ -339,8 +329,8 @@ fn a_passed_connection_works_without_the_socket_file() {
         return crate::world::skip("there is no python3");
     }
     let daemon = world.start(&["x"]);
-    daemon.expect("[  OK  ] x").signal(libc::SIGTERM);
-    daemon.finish().assert_success();
+    daemon.expect("[  OK  ] x");
+    daemon.stop();
     assert_eq!(world.read("out"), "3a01000700\n");
 }
 
@@ -355,8 +345,7 @@ fn a_thousand_clients_are_served_at_once() {
     for client in &mut clients {
         assert_eq!(client.list().unwrap().len(), 1);
     }
-    daemon.signal(libc::SIGTERM);
-    daemon.finish().assert_success();
+    daemon.stop();
 }
 
 #[test]
@@ -383,8 +372,7 @@ fn a_client_that_drains_its_input_late_is_served_again() {
     }
     assert_eq!(answers[90_000 * one..], [0x3a, 1, 0, 7, 0]);
     thread.join().unwrap();
-    daemon.signal(libc::SIGTERM);
-    daemon.finish().assert_success();
+    daemon.stop();
 }
 
 #[test]
@@ -408,8 +396,7 @@ fn a_client_that_never_reads_its_news_is_dropped_with_a_line() {
         }
     }
     daemon.expect("dinit: Dropping control connection: the client does not read what it is sent");
-    daemon.signal(libc::SIGTERM);
-    daemon.finish().assert_success();
+    daemon.stop();
 }
 
 #[test]
@@ -448,8 +435,7 @@ fn garbage_on_the_socket_does_no_harm() {
     let mut connection = world.connect();
     let names: Vec<Vec<u8>> = connection.list().unwrap().into_iter().map(|service| service.name).collect();
     assert_eq!(names, [b"ok".to_vec(), b"x".to_vec()]);
-    daemon.signal(libc::SIGTERM);
-    daemon.finish().assert_success();
+    daemon.stop();
 }
 
 #[test]
@@ -465,8 +451,7 @@ fn a_reload_ends_all_handles_of_the_connection() {
         assert_eq!(request(&mut connection, &Request::QueryName { service }), Reply::Nak);
     }
     assert_eq!(handle(&mut connection, "x"), first);
-    daemon.signal(libc::SIGTERM);
-    daemon.finish().assert_success();
+    daemon.stop();
 }
 
 #[test]
@@ -487,8 +472,7 @@ fn the_environment_cannot_grow_without_end() {
     });
     assert!(refused.is_some_and(|number| number > 900), "{refused:?}");
     assert_eq!(world.connect().list().unwrap().len(), 1);
-    daemon.signal(libc::SIGTERM);
-    daemon.finish().assert_success();
+    daemon.stop();
 }
 
 #[test]
@@ -508,8 +492,7 @@ fn a_client_that_has_said_all_still_gets_its_answers() {
     stream.read_to_end(&mut answers).unwrap();
     assert_eq!(answers.len(), 40_000 * (2 + 14 + 2 + 1));
     thread.join().unwrap();
-    daemon.signal(libc::SIGTERM);
-    daemon.finish().assert_success();
+    daemon.stop();
 }
 
 #[test]
@@ -563,6 +546,5 @@ fn a_daemon_without_memory_refuses_clients_and_goes_on() {
         None
     });
     assert_eq!(connection.status(service).unwrap().state, ServiceState::Started);
-    daemon.signal(libc::SIGTERM);
-    daemon.finish().assert_success();
+    daemon.stop();
 }

@@ -19,8 +19,7 @@ fn a_daemonised_process_is_supervised_and_stopped() {
     daemon.expect("[  OK  ] x");
     let pid: i32 = world.read("pid").trim().parse().unwrap();
     assert_eq!(dinit_sys::process::send_signal(pid, 0), Ok(()));
-    daemon.signal(libc::SIGTERM);
-    daemon.finish().assert_success().assert_lines(&["[  OK  ] x", "[STOPPD] x"]);
+    daemon.stop().assert_lines(&["[  OK  ] x", "[STOPPD] x"]);
     assert!(dinit_sys::process::send_signal(pid, 0).is_err());
 }
 
@@ -50,8 +49,8 @@ fn a_pid_file_that_names_a_stranger_gives_an_unsupervised_service() {
     let text = "type = bgprocess\ncommand = /bin/true\npid-file = pid\nstop-command = /bin/true\nterm-signal = none\n";
     world.service("x", text);
     let daemon = world.start(&["x"]);
-    daemon.expect("[  OK  ] x").signal(libc::SIGTERM);
-    daemon.finish().assert_success().assert_lines(&[
+    daemon.expect("[  OK  ] x");
+    daemon.stop().assert_lines(&[
         &format!("dinit: x: unable to supervise process with pid {}", std::process::id()),
         "[  OK  ] x",
         "[STOPPD] x",
@@ -82,8 +81,8 @@ for pid in $(cat orphans); do while [ -d /proc/$pid ]; do sleep 0.02; done; done
     );
     world.service("gone", &format!("type = scripted\ncommand = {wait}\nworking-dir = .\ndepends-on = x\n"));
     let daemon = world.start(&["gone"]);
-    daemon.expect("[  OK  ] gone").signal(libc::SIGTERM);
-    daemon.finish().assert_success();
+    daemon.expect("[  OK  ] gone");
+    daemon.stop();
 }
 
 #[test]
@@ -92,8 +91,8 @@ fn a_scripted_service_runs_both_its_commands() {
     let text = "type = scripted\ncommand = /bin/sh -c \"echo up >> log\"\nstop-command = /bin/sh -c \"echo down >> log\"\n";
     world.service("x", &format!("{text}working-dir = .\n"));
     let daemon = world.start(&["x"]);
-    daemon.expect("[  OK  ] x").signal(libc::SIGTERM);
-    daemon.finish().assert_success().assert_lines(&["[  OK  ] x", "[STOPPD] x"]);
+    daemon.expect("[  OK  ] x");
+    daemon.stop().assert_lines(&["[  OK  ] x", "[STOPPD] x"]);
     assert_eq!(world.read("log"), "up\ndown\n");
 }
 
@@ -102,8 +101,8 @@ fn a_failing_stop_command_of_a_scripted_service_is_a_warning() {
     let world = World::new();
     world.service("x", "type = scripted\ncommand = /bin/true\nstop-command = /bin/false\n");
     let daemon = world.start(&["x"]);
-    daemon.expect("[  OK  ] x").signal(libc::SIGTERM);
-    daemon.finish().assert_success().assert_lines(&[
+    daemon.expect("[  OK  ] x");
+    daemon.stop().assert_lines(&[
         "[  OK  ] x",
         "dinit: Service x stop command failed with exit code 1",
         "[STOPPD] x",
@@ -122,8 +121,8 @@ fn a_triggered_service_starts_when_its_trigger_is_set() {
     let mut connection = world.connect();
     let service = handle(&mut connection, "x");
     assert_eq!(request(&mut connection, &Request::SetTrigger { service, set: true }), Reply::Ack);
-    daemon.expect("[  OK  ] top").signal(libc::SIGTERM);
-    daemon.finish().assert_success();
+    daemon.expect("[  OK  ] top");
+    daemon.stop();
 }
 
 #[test]
@@ -159,13 +158,8 @@ fn a_service_chains_to_the_next_when_its_process_ends_well() {
     world.service("x", "type = process\ncommand = /bin/true\nrestart = no\nchain-to = next\n");
     world.service("next", "type = scripted\ncommand = /bin/true\nstop-command = /bin/true\n");
     let daemon = world.start(&["x"]);
-    daemon.expect("[  OK  ] next").signal(libc::SIGTERM);
-    daemon.finish().assert_success().assert_lines(&[
-        "[  OK  ] x",
-        "[STOPPD] x",
-        "[  OK  ] next",
-        "[STOPPD] next",
-    ]);
+    daemon.expect("[  OK  ] next");
+    daemon.stop().assert_lines(&["[  OK  ] x", "[STOPPD] x", "[  OK  ] next", "[STOPPD] next"]);
 }
 
 #[test]
@@ -190,8 +184,8 @@ fn an_interruptible_start_is_interrupted_by_a_stop() {
     let wait = world.script("wait", "while ! [ -f begun ]; do sleep 0.02; done");
     world.service("begun", &format!("type = scripted\ncommand = {wait}\nworking-dir = .\n"));
     let daemon = world.start(&["begun", "x"]);
-    daemon.expect("[  OK  ] begun").signal(libc::SIGTERM);
-    daemon.finish().assert_success().assert_like(&[
+    daemon.expect("[  OK  ] begun");
+    daemon.stop().assert_like(&[
         "[  OK  ] begun",
         "dinit: Interrupting start of service x with pid * (with SIGINT).",
         "[STOPPD] begun",
@@ -227,8 +221,8 @@ echo $$ > launcher.pid; read line < gate2",
     std::fs::write(world.path("gate"), "go\n").unwrap();
     await_state(pid, 'Z');
     daemon.signal(libc::SIGCONT);
-    daemon.expect("[  OK  ] x").expect("[STOPPD] x").signal(libc::SIGTERM);
-    daemon.finish().assert_success();
+    daemon.expect("[  OK  ] x").expect("[STOPPD] x");
+    daemon.stop();
 }
 
 /// Waits until a file holds a process id.

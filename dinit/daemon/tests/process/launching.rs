@@ -8,8 +8,8 @@ fn run(world: &World, script: &str, settings: &str) -> String {
     let script = world.script("script", &format!("{{ {script}\n}} > out"));
     world.service("x", &format!("type = scripted\ncommand = {script}\nworking-dir = .\n{settings}\n"));
     let daemon = world.start(&["x"]);
-    daemon.expect("[  OK  ] x").signal(libc::SIGTERM);
-    daemon.finish().assert_success();
+    daemon.expect("[  OK  ] x");
+    daemon.stop();
     world.read("out")
 }
 
@@ -27,8 +27,8 @@ fn b34_a_process_finds_its_variables_and_descriptors() {
     let more = "env-file = ../env\nload-options = export-service-name\nworking-dir = .\n";
     world.service("x", &format!("{text}{more}command = {script}\n"));
     let daemon = world.start(&["x@1"]);
-    daemon.expect("[  OK  ] x@1").signal(libc::SIGTERM);
-    daemon.finish().assert_success();
+    daemon.expect("[  OK  ] x@1");
+    daemon.stop();
     let out = world.read("out");
     let value = |name: &str| {
         let found = out.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix('='));
@@ -55,8 +55,8 @@ fn b35_a_process_leads_its_session_and_its_log_file_belongs_to_the_daemon_alone(
     );
     world.service("x", &format!("type = scripted\ncommand = {script}\nlogfile = log\n"));
     let daemon = world.start(&["x"]);
-    daemon.expect("[  OK  ] x").signal(libc::SIGTERM);
-    daemon.finish().assert_success();
+    daemon.expect("[  OK  ] x");
+    daemon.stop();
     let services = world.services().canonicalize().unwrap();
     assert_eq!(world.read("d/log"), format!("leader\n{}\n", services.display()));
     let metadata = std::fs::metadata(services.join("log")).unwrap();
@@ -71,8 +71,8 @@ fn a_log_file_is_appended_to_and_gets_its_mode_at_every_launch() {
     let text = "type = scripted\ncommand = /bin/echo now\nlogfile = ../log\nlogfile-permissions = 0644\n";
     world.service("x", text);
     let daemon = world.start(&["x"]);
-    daemon.expect("[  OK  ] x").signal(libc::SIGTERM);
-    daemon.finish().assert_success();
+    daemon.expect("[  OK  ] x");
+    daemon.stop();
     assert_eq!(world.read("log"), "before\nnow\n");
     assert_eq!(std::fs::metadata(world.path("log")).unwrap().permissions().mode() & 0o7777, 0o644);
 }
@@ -84,8 +84,8 @@ fn a_log_type_of_file_without_a_file_leaves_the_null_device_alone() {
     world.service("x", text);
     let before = std::fs::metadata("/dev/null").unwrap();
     let daemon = world.start(&["x"]);
-    daemon.expect("[  OK  ] x").signal(libc::SIGTERM);
-    daemon.finish().assert_success().assert_lines(&["[  OK  ] x", "[STOPPD] x"]);
+    daemon.expect("[  OK  ] x");
+    daemon.stop().assert_lines(&["[  OK  ] x", "[STOPPD] x"]);
     let after = std::fs::metadata("/dev/null").unwrap();
     assert_eq!((before.mode(), before.uid()), (after.mode(), after.uid()));
 }
@@ -114,8 +114,8 @@ fn a_process_that_shares_the_console_prints_where_the_daemon_does() {
     let world = World::new();
     world.service("x", "type = scripted\ncommand = /bin/echo shared\noptions = shares-console\n");
     let daemon = world.start(&["x"]);
-    daemon.expect("[  OK  ] x").signal(libc::SIGTERM);
-    daemon.finish().assert_success().assert_lines(&["shared", "[  OK  ] x", "[STOPPD] x"]);
+    daemon.expect("[  OK  ] x");
+    daemon.stop().assert_lines(&["shared", "[  OK  ] x", "[STOPPD] x"]);
 }
 
 #[test]
@@ -131,8 +131,8 @@ fn services_get_the_limit_of_descriptors_that_the_daemon_was_started_with() {
         .args(inner.get_args());
     command.current_dir(world.path(""));
     let daemon = start(command);
-    daemon.expect("[  OK  ] x").signal(libc::SIGTERM);
-    daemon.finish().assert_success();
+    daemon.expect("[  OK  ] x");
+    daemon.stop();
     assert_eq!(world.read("out"), "333\n");
 }
 
@@ -205,8 +205,7 @@ fn an_activation_socket_replaces_only_a_socket() {
     daemon.expect("[  OK  ] x");
     std::os::unix::net::UnixStream::connect(world.path("listen")).unwrap();
     assert_eq!(std::fs::metadata(world.path("listen")).unwrap().permissions().mode() & 0o7777, 0o640);
-    daemon.signal(libc::SIGTERM);
-    daemon.finish().assert_success();
+    daemon.stop();
 
     std::fs::remove_file(world.path("listen")).unwrap();
     std::fs::write(world.path("listen"), "precious").unwrap();

@@ -26,8 +26,7 @@ fn b36_a_buffer_keeps_what_was_printed_over_restarts_with_a_note_between() {
     );
     let service = handle(&mut connection, "ok");
     assert_eq!(request(&mut connection, &Request::QueryLog { service, clear: false }), Reply::Nak);
-    daemon.signal(libc::SIGTERM);
-    daemon.finish().assert_success();
+    daemon.stop();
 }
 
 #[test]
@@ -43,8 +42,8 @@ fn b37_a_consumer_receives_what_the_producer_prints() {
     let text = format!("type = scripted\ncommand = {wait}\nworking-dir = .\n");
     world.service("got", &format!("{text}waits-for = producer\nwaits-for = consumer\n"));
     let daemon = world.start(&["got"]);
-    daemon.expect("[  OK  ] got").signal(libc::SIGTERM);
-    daemon.finish().assert_success();
+    daemon.expect("[  OK  ] got");
+    daemon.stop();
     assert_eq!(world.read("got"), "one two\n");
 }
 
@@ -60,8 +59,8 @@ fn a_pipe_keeps_what_was_printed_until_a_later_consumer_comes() {
     let mut connection = world.connect();
     let service = handle(&mut connection, "consumer");
     request(&mut connection, &Request::Start { service, flags: CommandFlags::NONE });
-    daemon.expect("[  OK  ] consumer").signal(libc::SIGTERM);
-    daemon.finish().assert_success();
+    daemon.expect("[  OK  ] consumer");
+    daemon.stop();
     assert_eq!(world.read("got"), "early\n");
 }
 
@@ -76,8 +75,7 @@ fn a_flood_of_output_fills_the_buffer_and_blocks_nobody() {
     let service = handle(&mut connection, "x");
     let reply = request(&mut connection, &Request::QueryLog { service, clear: false });
     assert_eq!(reply, Reply::Log(vec![0; 1000]));
-    daemon.signal(libc::SIGTERM);
-    daemon.finish().assert_success();
+    daemon.stop();
 }
 
 #[test]
@@ -93,6 +91,5 @@ fn a_process_that_closes_its_output_goes_on() {
     let reply = request(&mut connection, &Request::QueryLog { service, clear: false });
     assert_eq!(reply, Reply::Log(b"said\n".to_vec()));
     assert_eq!(connection.status(service).unwrap().state, dinit_protocol::ServiceState::Started);
-    daemon.signal(libc::SIGTERM);
-    daemon.finish().assert_success().assert_lines(&["[  OK  ] x", "[STOPPD] x"]);
+    daemon.stop().assert_lines(&["[  OK  ] x", "[STOPPD] x"]);
 }

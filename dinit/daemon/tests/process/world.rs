@@ -144,6 +144,15 @@ impl Running {
         self
     }
 
+    /// Asks for the end, and waits for it.
+    #[track_caller]
+    pub(crate) fn stop(self) -> Finished {
+        self.signal(libc::SIGTERM);
+        let finished = self.finish();
+        finished.assert_success();
+        finished
+    }
+
     /// Waits for the end.
     #[track_caller]
     pub(crate) fn finish(mut self) -> Finished {

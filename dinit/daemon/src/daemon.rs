@@ -11,7 +11,7 @@ use crate::reactor::Reactor;
 use crate::runs::Runs;
 use crate::texts;
 use crate::timers::Timers;
-use dinit_graph::{Answer, Effect, Event, Graph, Instant, Request, ServiceId, TimerId};
+use dinit_graph::{Answer, Effect, Event, Graph, Instant, Request, RunId, ServiceId, TimerId};
 use dinit_sys::process::Ended;
 use dinit_sys::signal::{Mask, SignalDescriptor};
 use dinit_sys::system;
@@ -74,6 +74,8 @@ pub(crate) struct Daemon {
     pub(crate) events: VecDeque<Event>,
     /// Services whose start failed, so that their stop is not shown as well.
     pub(crate) failed_starts: BTreeSet<ServiceId>,
+    /// Ends of our own processes that were collected and not told yet.
+    pub(crate) ended: VecDeque<(RunId, Ended)>,
     /// Adopted children that were collected in this turn.
     pub(crate) adopted: Vec<Ended>,
     pub(crate) ready_report: Option<ReadyReport>,

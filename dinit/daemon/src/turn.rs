@@ -70,6 +70,7 @@ impl Daemon {
     }
 
     fn take_in(&mut self, happened: &[Happened]) {
+        self.take_ends();
         for Happened { source, ready } in happened {
             match *source {
                 Source::Signals => self.take_signals(),
@@ -127,14 +128,18 @@ impl Daemon {
     ///
     /// A process id is free for another process once it was collected, so who is meant is found out first.
     fn reap(&mut self) {
-        let mut ended: Vec<(RunId, Ended)> = Vec::new();
         while let Ok(Some(child)) = process::reap() {
             match self.runs.collected(child.pid) {
-                Some(run) => ended.push((run, child)),
+                Some(run) => self.ended.push_back((run, child)),
                 None => self.adopted.push(child),
             }
         }
-        for (run, child) in ended {
+        self.take_ends();
+    }
+
+    /// Tells what the ends that were collected mean; also those that a caught defect left over.
+    fn take_ends(&mut self) {
+        while let Some((run, child)) = self.ended.pop_front() {
             self.take_end(run, child);
         }
         self.adopted.clear();

@@ -104,7 +104,6 @@ impl Daemon {
             ShutdownKind::PowerOff | ShutdownKind::Remain => "-p",
         };
         let error = self.execute(SHUTDOWN, &["--system", argument]);
-        self.log.start_console();
         self.log.message(Level::Error, format!("Error executing {SHUTDOWN}: {error}"));
         self.is_stranded = true;
     }
@@ -131,13 +130,16 @@ impl Daemon {
         self.log.message(Level::Error, "Could not soft-reboot. Will attempt reboot.");
     }
 
+    /// Replaces this process; comes back only with the reason why not.
     fn execute(&mut self, program: &str, arguments: &[&str]) -> Errno {
         self.log.leave_console();
         let words: Vec<Vec<u8>> = std::iter::once(program)
             .chain(arguments.iter().copied())
             .map(|word| word.as_bytes().to_vec())
             .collect();
-        execute(program, &words)
+        let error = execute(program, &words);
+        self.log.start_console();
+        error
     }
 }
 

@@ -385,3 +385,40 @@ fn failure(stage: ExecStage, error: Errno) -> ExecFailure {
 fn refusal(run: RunId, stage: ExecStage, error: Errno) -> Event {
     Event::LaunchRefused { run, failure: failure(stage, error) }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn procs(path: &[u8], base: Option<&[u8]>) -> Option<String> {
+        match cgroup(path, base).unwrap() {
+            Cgroup::Procs(file) => Some(file.into_string().unwrap()),
+            Cgroup::NoBase => None,
+        }
+    }
+
+    #[test]
+    fn a_control_group_lies_below_our_own_unless_it_is_absolute() {
+        let file = |path: &str| Some(format!("/sys/fs/cgroup/{path}/cgroup.procs"));
+        assert_eq!(procs(b"/a/b", None), file("a/b"));
+        assert_eq!(procs(b"a", Some(b"user.slice/x")), file("user.slice/x/a"));
+        assert_eq!(procs(b"a", Some(b"")), file("a"));
+        assert_eq!(procs(b"a", None), None);
+    }
+
+    #[test]
+    fn limits_come_after_the_one_that_undoes_our_own() {
+        let wanted = ResourceLimits {
+            nofile: Some(Limits { soft: Bound::At(10), hard: Bound::Unset }),
+            core: Some(Limits { soft: Bound::Unlimited, hard: Bound::Unlimited }),
+            ..ResourceLimits::default()
+        };
+        let expected = [
+            Limit { resource: Resource::OpenFiles, soft: Some(1024), hard: None },
+            Limit { resource: Resource::OpenFiles, soft: Some(10), hard: None },
+            Limit { resource: Resource::CoreSize, soft: Some(u64::MAX), hard: Some(u64::MAX) },
+        ];
+        assert_eq!(limits(&wanted, Some(1024)), expected);
+        assert_eq!(limits(&wanted, None), expected[1..]);
+    }
+}

@@ -24,6 +24,7 @@ for program in shutdown dinit; do
     printf '#!/bin/sh\necho "called as: $0 $*"\n[ "$0" = /sbin/dinit ] && [ -f again ] && exec ./dinit "$@"\nexec grep SigBlk /proc/self/status\n' > "/sbin/$program"
     /bin/chmod 755 "/sbin/$program"
 done
+[ ! -f "$directory/no-shutdown" ] || rm /sbin/shutdown
 mount --bind "$console" /dev/console
 exec "$directory/dinit" "$@" 5> "$directory/ready"
 "#;
@@ -401,4 +402,19 @@ fn without_unmask_intr_a_key_interrupts_nothing() {
     machine.press("\x03").press("on\n").expect("got on").expect("[  OK  ] boot");
     machine.signal(libc::SIGTERM);
     machine.expect("--system -h");
+}
+
+#[test]
+fn process_1_goes_on_for_ever_when_the_shutdown_program_is_missing() {
+    let world = World::new();
+    world.service("boot", OK);
+    std::fs::write(world.path("no-shutdown"), "").unwrap();
+    let Some(machine) = boot(&world, &[]) else { return };
+    let missing = "dinit: Error executing /sbin/shutdown: No such file or directory";
+    machine.expect("[  OK  ] boot").signal(libc::SIGQUIT);
+    machine.expect(missing).signal(libc::SIGTERM);
+    machine.expect("[STOPPD] boot").expect_times(missing, 2);
+    machine.signal(libc::SIGUSR1);
+    let mut connection = crate::world::poll(|| dinit_client::Connection::open(&world.socket()).ok());
+    assert_eq!(connection.list().unwrap().len(), 1);
 }

@@ -106,11 +106,11 @@ fn expect_bytes(stream: &mut UnixStream, hexadecimal: &str) {
 #[test]
 fn what_is_no_request_is_answered_once_and_ends_the_connection() {
     let world = World::new();
-    world.service("ok", OK);
+    world.service("ok", OK).service("x", OK);
     let daemon = world.start(&["ok"]);
     daemon.expect("[  OK  ] ok");
     // Exchange 28, and bad handles of exchange 27; requests behind them are not looked at.
-    let wrong: [&[u8]; 10] = [
+    let wrong: [&[u8]; 12] = [
         b"\xc8\0",
         b"\x0a\0\0",
         b"\x0a\x09\0",
@@ -121,14 +121,23 @@ fn what_is_no_request_is_answered_once_and_ends_the_connection() {
         b"\x11\x02\0=x",
         b"\x03\0\x09\0\0\0\0",
         b"\x17\x09\0\0\0\0",
+        // Adding and enabling a dependency of a kind that cannot be asked for, each with two good handles.
+        b"\x02\x02\0ok\x02\x01\0x\x0b\x01\0\0\0\0\x01\0\0\0",
+        b"\x02\x02\0ok\x02\x01\0x\x0e\x05\0\0\0\0\x01\0\0\0",
     ];
     for bytes in wrong {
         let mut stream = UnixStream::connect(world.socket()).unwrap();
         stream.write_all(bytes).unwrap();
         let mut answer = Vec::new();
         stream.read_to_end(&mut answer).unwrap();
-        assert_eq!(answer, [52], "{bytes:?}");
+        // Two loads are answered with seven bytes each.
+        let loads = if bytes.len() > 10 { 14 } else { 0 };
+        assert_eq!(answer.get(loads..), Some(&[52][..]), "{bytes:?}");
     }
+    // What was refused was not done either: nothing keeps `x` from being unloaded.
+    let mut connection = world.connect();
+    let service = handle(&mut connection, "x");
+    assert_eq!(request(&mut connection, &Request::Unload { service }), Reply::Ack);
     daemon.stop();
 }
 
@@ -146,6 +155,18 @@ fn a_request_that_arrives_byte_by_byte_is_understood() {
         other.list().unwrap();
     }
     expect_bytes(&mut stream, "3b 02 00 00 00 00 02");
+    // A split GETALLENV leaves nothing behind that the next request would stumble over (CP 7.14).
+    for byte in [0x18, 0] {
+        stream.write_all(&[byte]).unwrap();
+        other.list().unwrap();
+    }
+    let mut head = [0; 9];
+    stream.read_exact(&mut head).unwrap();
+    assert_eq!(head[0], 0x4e);
+    let size = usize::from_ne_bytes(head[1..].try_into().unwrap());
+    stream.read_exact(&mut vec![0; size]).unwrap();
+    stream.write_all(&[0]).unwrap();
+    expect_bytes(&mut stream, "3a 01 00 07 00");
     daemon.stop();
 }
 

@@ -7,12 +7,16 @@
 //! * [`Loader::load`] loads one service with everything below it into a graph, as the daemon does.
 //! * [`Loader::reload`] reads a loaded service again.
 //!
+//! * [`check`](check::check) is the loader's queued mode: it reads services breadth first, collects every problem
+//!   of all of them, and adds the lints. Checkers and image builders run it.
+//!
 //! The machine is asked only through the `Host`, so that services can be checked in a root that does not run:
 //! [`SystemHost`] reads real files below any root, and other hosts can hold a tree in memory.
 
 #![deny(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 mod accounts;
+pub mod check;
 
 mod error;
 mod exec;
@@ -21,6 +25,7 @@ mod load;
 mod lower;
 mod read;
 mod reload;
+mod steps;
 mod system;
 
 pub use accounts::Accounts;

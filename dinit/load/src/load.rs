@@ -7,15 +7,13 @@
 use std::collections::BTreeMap;
 
 use dinit_graph::{Dependency, Description, Graph, InsertError, ServiceId};
-use dinit_service::{
-    At, Layout, LookupKind, Place, Problem, ServiceName, ServiceType, SourceFile, Target, Variables,
-    consistency,
-};
+use dinit_service::{Place, Problem, ServiceName, ServiceType, SourceFile, Target, Variables, consistency};
 
 use crate::error::{Context, Failure, Level, LoadError, Message};
 use crate::exec::{ExecSpec, Origin};
 use crate::lower;
 use crate::read::{Read, ReadError, Reader};
+use crate::steps::{Step, dependency_directory, missing_account, steps};
 use crate::{Host, HostError};
 
 /// How many loads may be nested: a chain of this many services loads, one more does not.
@@ -225,13 +223,6 @@ struct Frame {
     failed: Option<LoadError>,
 }
 
-/// What is due at one line of a description.
-enum Step {
-    Depend(dinit_graph::DependencyKind, Target, Place),
-    LookUp(LookupKind, &'static str, Vec<u8>, Place),
-    Fail(Problem),
-}
-
 /// A dependency that is being loaded.
 struct Wanted {
     link: Dependency,
@@ -305,7 +296,7 @@ impl<'a, 'g> Walk<'a, 'g> {
                 (Some(text), _) => Failure::Other(text),
             },
         })?;
-        let steps = steps(&read).into_iter();
+        let steps = steps(&read.parsed).into_iter();
         let began = self.began;
         self.began = began.saturating_add(1);
         self.stack.push(Frame {
@@ -334,8 +325,10 @@ impl<'a, 'g> Walk<'a, 'g> {
         match frame.steps.next() {
             None => Some(self.finish()),
             Some(Step::Fail(problem)) => Some(Err(self.described(&problem))),
-            Some(Step::LookUp(kind, setting, name, place)) => {
-                self.look_up(kind, setting, &name, place).err().map(Err)
+            Some(Step::Warn(_) | Step::FirstVariable) => None,
+            Some(Step::LookUp(lookup)) => {
+                let problem = missing_account(self.reader.host, &lookup)?;
+                Some(Err(self.described(&problem)))
             }
             Some(Step::Depend(kind, Target::Service(name), _)) => {
                 let depth = frame.depth.saturating_add(1);
@@ -442,7 +435,7 @@ impl<'a, 'g> Walk<'a, 'g> {
 
     fn open_directory(&mut self, kind: dinit_graph::DependencyKind, path: Vec<u8>, place: Place) {
         let Some(frame) = self.stack.last_mut() else { return };
-        let full = frame.read.dependency_directory(place, &path);
+        let full = dependency_directory(&frame.read.parsed.files, place, &path);
         match self.reader.host.entries(&full) {
             Ok(mut names) => {
                 names.retain(|name| ServiceName::is_valid(name));
@@ -457,19 +450,6 @@ impl<'a, 'g> Walk<'a, 'g> {
                 let text = [what, shown, b"' for ", frame.name.base(), b" service."].concat();
                 self.messages.push(Message { level: Level::Warning, text });
             }
-        }
-    }
-
-    fn look_up(
-        &self,
-        kind: LookupKind,
-        setting: &'static str,
-        name: &[u8],
-        place: Place,
-    ) -> Result<(), LoadError> {
-        match missing_account(self.reader.host, kind, setting, name, place) {
-            None => Ok(()),
-            Some(problem) => Err(self.described(&problem)),
         }
     }
 
@@ -625,56 +605,6 @@ impl<'a, 'g> Walk<'a, 'g> {
         targets.extend(self.batch.later.get(name).into_iter().flatten().map(Vec::as_slice));
         targets
     }
-}
-
-/// Sorts what a description wants done by the lines that want it.
-fn steps(read: &Read) -> Vec<Step> {
-    let parsed = &read.parsed;
-    let mut steps: Vec<(u32, Step)> = Vec::with_capacity(parsed.description.dependencies.len());
-    for At { value, place } in &parsed.description.dependencies {
-        let kind = lower::dependency_kind(value.kind);
-        steps.push((place.order, Step::Depend(kind, value.target.clone(), *place)));
-    }
-    for lookup in &parsed.lookups {
-        let step = Step::LookUp(lookup.kind, lookup.setting, lookup.name.clone(), lookup.place);
-        steps.push((lookup.place.order, step));
-    }
-    for problem in &parsed.problems {
-        let order = problem.place.map_or(u32::MAX, |place| place.order);
-        steps.push((order, Step::Fail(problem.clone())));
-    }
-    steps.sort_by_key(|(order, _)| *order);
-    steps.into_iter().map(|(_, step)| step).collect()
-}
-
-/// Looks up a name, and returns what is wrong if it is not there.
-pub(crate) fn missing_account(
-    host: &dyn Host,
-    kind: LookupKind,
-    setting: &'static str,
-    name: &[u8],
-    place: Place,
-) -> Option<Problem> {
-    let (what, found) = match kind {
-        LookupKind::User => ("user", host.user(name).map(|user| user.is_some())),
-        LookupKind::Group => ("group", host.group(name).map(|group| group.is_some())),
-    };
-    let text = match found {
-        Ok(true) => return None,
-        Ok(false) => [
-            setting.as_bytes(),
-            b": specified ",
-            what.as_bytes(),
-            b" \"",
-            name,
-            b"\" does not exist in system database.",
-        ]
-        .concat(),
-        Err(error) => format!("error accessing {what} database: {error}").into_bytes(),
-    };
-    let help = "users and groups are read from /etc/passwd and /etc/group alone";
-    let problem = Problem { layout: Layout::Line, ..Problem::plain(text) };
-    Some(problem.with_help(help).with_place(Some(place)))
 }
 
 fn consistency_problems(read: &Read) -> Vec<Problem> {

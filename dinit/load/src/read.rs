@@ -3,7 +3,7 @@
 use dinit_service::environment::Layered;
 use dinit_service::{
     At, Environment, FileId, IncludeFault, Parsed, Place, Problem, ServiceDescription, ServiceName, Source,
-    SourceFile, Sources, Variables, parse,
+    Sources, Variables, parse,
 };
 
 use crate::exec::Origin;
@@ -22,8 +22,6 @@ pub(crate) struct Reader<'a> {
 pub(crate) struct Read {
     pub(crate) parsed: Parsed,
     pub(crate) origin: Origin,
-    /// The path of the description.
-    pub(crate) path: Vec<u8>,
     /// The real directory of each file, by its id.
     directories: Vec<Vec<u8>>,
 }
@@ -56,13 +54,13 @@ impl Reader<'_> {
         let (directory, path, opened) = self.find(name.base())?;
         let origin = Origin { directory, modified: opened.modified };
         let mut includes = Includes { host: self.host, directories: vec![opened.directory] };
-        let source = Source::new(path.clone(), opened.text);
+        let source = Source::new(path, opened.text);
         let parsed = parse(name, source, self.variables, &mut includes);
-        Ok(Read { parsed, origin, path, directories: includes.directories })
+        Ok(Read { parsed, origin, directories: includes.directories })
     }
 
     /// Opens the first description of this base name: its service directory, its path and its content.
-    fn find(&self, base: &[u8]) -> Result<(Vec<u8>, Vec<u8>, Opened), ReadError> {
+    pub(crate) fn find(&self, base: &[u8]) -> Result<(Vec<u8>, Vec<u8>, Opened), ReadError> {
         let mut first_error = None;
         for directory in self.directories {
             let path = under(directory, base);
@@ -173,12 +171,6 @@ impl Reader<'_> {
 impl Read {
     fn real_directory(&self, place: Place) -> &[u8] {
         self.directories.get(place.file.index()).map(Vec::as_slice).unwrap_or_default()
-    }
-
-    /// Returns the path of a dependency directory, which is relative to the textual directory of its file.
-    pub(crate) fn dependency_directory(&self, place: Place, path: &[u8]) -> Vec<u8> {
-        let file = self.parsed.files.get(place.file.index());
-        join(file.map(SourceFile::textual_directory).unwrap_or_default(), path)
     }
 }
 

@@ -7,11 +7,11 @@ use dinit_load::{Accounts, Host, HostError, Identity, Kind, Loader, Metadata, Op
 use dinit_service::Variables;
 
 /// Files by path; a path that other paths begin with is a directory.
-pub struct MemoryHost {
-    pub files: BTreeMap<Vec<u8>, Vec<u8>>,
-    pub directories: BTreeSet<Vec<u8>>,
-    pub links: BTreeMap<Vec<u8>, Vec<u8>>,
-    pub accounts: Accounts,
+pub(crate) struct MemoryHost {
+    pub(crate) files: BTreeMap<Vec<u8>, Vec<u8>>,
+    pub(crate) directories: BTreeSet<Vec<u8>>,
+    pub(crate) links: BTreeMap<Vec<u8>, Vec<u8>>,
+    pub(crate) accounts: Accounts,
 }
 
 const PASSWD: &[u8] = b"root:x:0:0:root:/root:/bin/sh\ndaemon:x:1:1:daemon:/usr/sbin:/usr/sbin/nologin\n";
@@ -29,7 +29,7 @@ impl Default for MemoryHost {
 }
 
 impl MemoryHost {
-    pub fn with(mut self, path: &str, text: &[u8]) -> MemoryHost {
+    pub(crate) fn with(mut self, path: &str, text: &[u8]) -> MemoryHost {
         self.files.insert(path.as_bytes().to_vec(), text.to_vec());
         self
     }
@@ -100,7 +100,7 @@ impl Host for MemoryHost {
 
 /// A main environment.
 #[derive(Default)]
-pub struct Variable(pub BTreeMap<Vec<u8>, Vec<u8>>);
+pub(crate) struct Variable(pub(crate) BTreeMap<Vec<u8>, Vec<u8>>);
 
 impl Variables for Variable {
     fn variable(&self, name: &[u8]) -> Option<Cow<'_, [u8]>> {
@@ -109,6 +109,10 @@ impl Variables for Variable {
 }
 
 /// Makes a loader for root that looks for descriptions in `directories`.
-pub fn loader<'a>(host: &'a dyn Host, variables: &'a Variable, directories: &'a [Vec<u8>]) -> Loader<'a> {
+pub(crate) fn loader<'a>(
+    host: &'a dyn Host,
+    variables: &'a Variable,
+    directories: &'a [Vec<u8>],
+) -> Loader<'a> {
     Loader { host, directories, variables, identity: Identity::default() }
 }

@@ -4,7 +4,7 @@
 //! Formats: `deb(5)`, `deb-triggers(5)`, dpkg's own behaviour for the order of fields.
 
 use crate::error::Error;
-use crate::package::{Package, absolute_path};
+use crate::package::{Fate, Package, absolute_path};
 use crate::triggers::Interests;
 use crate::{Options, sandbox};
 use md5::{Digest as _, Md5};
@@ -89,8 +89,7 @@ fn write_info(info: &Path, package: &Package<'_>) -> Result<(), Error> {
     let file = |member: &str| info.join(format!("{}.{member}", package.qualified_name()));
     for (member, content) in &package.control.members {
         if !NOT_KEPT.contains(&member.as_str()) {
-            let mode = if PROGRAMS.contains(&member.as_str()) { 0o755 } else { 0o644 };
-            write_file(&file(member), content, mode)?;
+            write_file(&file(member), content, member_mode(member))?;
         }
     }
     let mut list = Vec::new();
@@ -101,9 +100,35 @@ fn write_info(info: &Path, package: &Package<'_>) -> Result<(), Error> {
     write_file(&file("list"), &list, 0o644)
 }
 
-/// Gives the path of a script in the database, as seen inside the tree.
-pub(crate) fn script_path(package: &Package<'_>, script: &str) -> String {
-    format!("/{DIRECTORY}/info/{}.{script}", package.qualified_name())
+/// Where dpkg has the control part of a package whose files are not unpacked yet, below its own directory.
+const INCOMING: &str = "tmp.ci";
+
+/// Sees to it that a script is where dpkg would run it from, and gives that path as seen inside the tree.
+///
+/// A `preinst` runs before the package is in the database, and tools like debconf find its templates beside it.
+pub(crate) fn prepare_script(root: &Path, package: &Package<'_>, script: &str) -> Result<String, Error> {
+    if script != "preinst" {
+        return Ok(format!("/{DIRECTORY}/info/{}.{script}", package.qualified_name()));
+    }
+    let incoming = root.join(DIRECTORY).join(INCOMING);
+    make_directory(&incoming)?;
+    for (member, content) in &package.control.members {
+        write_file(&incoming.join(member), content, member_mode(member))?;
+    }
+    Ok(format!("/{DIRECTORY}/{INCOMING}/{script}"))
+}
+
+/// Takes away what [`prepare_script`] made for a script.
+pub(crate) fn clear_away_script(root: &Path, script: &str) -> Result<(), Error> {
+    if script != "preinst" {
+        return Ok(());
+    }
+    let incoming = root.join(DIRECTORY).join(INCOMING);
+    fs::remove_dir_all(&incoming).map_err(|cause| Error::File { action: "remove", path: incoming, cause })
+}
+
+fn member_mode(member: &str) -> u32 {
+    if PROGRAMS.contains(&member) { 0o755 } else { 0o644 }
 }
 
 /// Writes a package's stanza of `status`.
@@ -135,11 +160,16 @@ fn stanza(root: &Path, package: &Package<'_>) -> Result<Vec<u8>, Error> {
     Ok(text)
 }
 
-/// Gives the field with the digest of each configuration file as its package ships it.
+/// Gives the field with the digest of each configuration file as its package ships it; dpkg keeps a line for those
+/// to be removed, too.
 fn conffiles_field(root: &Path, package: &Package<'_>) -> Result<Vec<u8>, Error> {
     let mut value = Vec::new();
-    for path in package.conffiles() {
+    for (path, fate) in package.conffiles() {
         let path = absolute_path(path);
+        if fate == Fate::RemoveOnUpgrade {
+            value.extend([b"\n ", path.as_slice(), b" newconffile remove-on-upgrade"].concat());
+            continue;
+        }
         let place = root.join(sandbox::path_of(&path[1..]));
         let content = match fs::read(&place) {
             Ok(content) => content,

@@ -142,7 +142,11 @@ mod tests {
             let mut control = PackageControl::default();
             let stanza = format!("Package: {name}\nVersion: 1\nArchitecture: all\n");
             control.members.insert("control".to_owned(), stanza.into_bytes());
-            control.files.push(PackageFile { path: path.as_bytes().to_vec(), owner: Owner::default(), mode: 0o755 });
+            control.files.push(PackageFile {
+                path: path.as_bytes().to_vec(),
+                owner: Owner::default(),
+                mode: 0o755,
+            });
             control
         };
         let controls = [control("theirs", "./bin/tool"), control("ours", "./bin/own")];

@@ -88,7 +88,9 @@ impl Error {
 impl fmt::Display for Error {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::NoNamespaces { .. } => out.write_str("cannot make a user namespace to run maintainer scripts in"),
+            Self::NoNamespaces { .. } => {
+                out.write_str("cannot make a user namespace to run maintainer scripts in")
+            }
             Self::Sandbox { step, .. } => write!(out, "cannot set up the sandbox: {}", step.0),
             Self::SandboxEnded { how } => write!(out, "the sandbox ended before its work was done: {how}"),
             Self::File { action, path, .. } => write!(out, "cannot {action} `{}`", path.display()),
@@ -102,7 +104,11 @@ impl fmt::Display for Error {
                 }
                 let text = String::from_utf8_lossy(output);
                 let text = text.trim_end();
-                if text.is_empty() { out.write_str("; it printed nothing") } else { write!(out, "; it printed:\n{text}") }
+                if text.is_empty() {
+                    out.write_str("; it printed nothing")
+                } else {
+                    write!(out, "; it printed:\n{text}")
+                }
             }
             Self::TriggerLoop { pending } => {
                 write!(out, "triggers go on activating each other: `{}`", pending.join("`, `"))
@@ -114,7 +120,9 @@ impl fmt::Display for Error {
 impl std::error::Error for Error {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
-            Self::NoNamespaces { cause } | Self::Sandbox { cause, .. } | Self::File { cause, .. } => Some(cause),
+            Self::NoNamespaces { cause } | Self::Sandbox { cause, .. } | Self::File { cause, .. } => {
+                Some(cause)
+            }
             Self::SandboxEnded { .. }
             | Self::Control { .. }
             | Self::Script { .. }

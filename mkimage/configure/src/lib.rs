@@ -136,7 +136,7 @@ pub struct ScriptRun {
 pub enum Class {
     /// The builder does itself what the script would do; the text says what that is.
     Builder(&'static str),
-    /// This very script, known by its digest, does nothing in a new image; the text says why.
+    /// It does nothing in a new image; the text says why.
     Needless(&'static str),
     /// It ran in the sandbox.
     Sandboxed,

@@ -70,11 +70,24 @@ impl<'a> Package<'a> {
         self.control.members.get(name).map(Vec::as_slice)
     }
 
-    /// Gives the configuration files that the package declares, without those to be removed on upgrade.
-    pub(crate) fn conffiles(&self) -> Vec<&'a [u8]> {
+    /// Gives the configuration files that the package declares.
+    pub(crate) fn conffiles(&self) -> Vec<(&'a [u8], Fate)> {
         let lines = self.member("conffiles").unwrap_or_default().split(|byte| *byte == b'\n');
-        lines.map(<[u8]>::trim_ascii).filter(|line| line.starts_with(b"/")).collect()
+        let declared = lines.map(|line| match line.trim_ascii().strip_prefix(b"remove-on-upgrade ") {
+            Some(path) => (path.trim_ascii(), Fate::RemoveOnUpgrade),
+            None => (line.trim_ascii(), Fate::Keep),
+        });
+        declared.filter(|(path, _)| path.starts_with(b"/")).collect()
     }
+}
+
+/// What a package wants of a configuration file; see deb-conffiles(5).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Fate {
+    /// It is the package's.
+    Keep,
+    /// An older version had it.
+    RemoveOnUpgrade,
 }
 
 impl PackageFile {
@@ -102,11 +115,13 @@ mod tests {
 
     #[test]
     fn paths_of_archives_become_the_paths_of_dpkg_lists() {
-        let spellings: [(&[u8], &[u8]); 5] =
-            [(b"./", b"/."), (b"./usr/bin/", b"/usr/bin"), (b"usr/bin", b"/usr/bin"), (b"/usr//bin", b"/usr/bin"), (
-                b".",
-                b"/.",
-            )];
+        let spellings: [(&[u8], &[u8]); 5] = [
+            (b"./", b"/."),
+            (b"./usr/bin/", b"/usr/bin"),
+            (b"usr/bin", b"/usr/bin"),
+            (b"/usr//bin", b"/usr/bin"),
+            (b".", b"/."),
+        ];
         for (path, listed) in spellings {
             let file = PackageFile { path: path.to_vec(), owner: Owner::default(), mode: 0o755 };
             assert_eq!(file.listed_path(), listed);

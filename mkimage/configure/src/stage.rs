@@ -2,11 +2,11 @@
 
 use crate::diversions::{Arrangements, FileOwners};
 use crate::package::{Package, absolute_path};
-use crate::sandbox::{FileId, Job, Record, Sandbox, View, mode_on_disk, path_of};
+use crate::sandbox::{FileId, Job, Record, Sandbox, mode_on_disk, path_of};
 use crate::triggers::{Interests, Pending};
 use crate::{
-    Class, Configured, Error, Options, Owner, PackageControl, Progress, Report, ScriptRun, database, known, order,
-    tidy,
+    Class, Configured, Error, Options, Owner, PackageControl, Progress, Report, ScriptRun, database, known,
+    order, tidy,
 };
 use std::collections::HashMap;
 use std::ffi::OsStr;
@@ -121,7 +121,8 @@ impl Stage<'_> {
     /// Tells the sandbox what packages ship that a disk of the builder's cannot show.
     fn adopt_files(&mut self) -> Result<(), Error> {
         let files = self.packages.iter().flat_map(|package| &package.control.files);
-        let special = files.filter(|file| file.owner != Owner::default() || mode_on_disk(file.mode) != file.mode);
+        let special =
+            files.filter(|file| file.owner != Owner::default() || mode_on_disk(file.mode) != file.mode);
         self.adopted = special.map(|file| (absolute_path(&file.path), file.owner, file.mode)).collect();
         let adopted = self.adopted.iter().map(|(path, owner, mode)| (path.as_slice(), *owner, *mode));
         self.sandbox.adopt(adopted)?;
@@ -184,7 +185,11 @@ impl Stage<'_> {
         let packages = self.packages;
         let package = &packages[index];
         let Some(text) = package.member(script) else { return Ok(()) };
-        (self.progress)(Progress { done: self.report.scripts.len(), total: self.total, package: &package.name });
+        (self.progress)(Progress {
+            done: self.report.scripts.len(),
+            total: self.total,
+            package: &package.name,
+        });
         let name = package.qualified_name();
         let mut run = ScriptRun {
             package: name.clone(),
@@ -198,15 +203,15 @@ impl Stage<'_> {
             Some(class) => run.class = class,
             None => {
                 let started = Instant::now();
-                let path = database::script_path(package, script);
+                let path = database::prepare_script(self.root, package, script)?;
                 let mut argv = vec![path.as_str()];
                 argv.extend(arguments);
                 let environment = self.environment.for_script(package, script);
-                let job = Job { argv: &argv, environment: &environment, view: View::Faithful };
-                let outcome = self.sandbox.run(&job)?;
+                let outcome = self.sandbox.run(&Job { argv: &argv, environment: &environment })?;
                 run.duration = started.elapsed();
                 run.output = outcome.output;
                 check(&run, outcome.status)?;
+                database::clear_away_script(self.root, script)?;
                 if script == "preinst" {
                     self.arrangements.follow(self.root, &self.file_owners, &mut self.sandbox)?;
                 }
@@ -229,7 +234,7 @@ impl Stage<'_> {
             let started = Instant::now();
             let argv = ["/usr/sbin/depmod", "-a", kernel.as_str()];
             let environment = self.environment.general();
-            let outcome = self.sandbox.run(&Job { argv: &argv, environment: &environment, view: View::Plain })?;
+            let outcome = self.sandbox.run(&Job { argv: &argv, environment: &environment })?;
             let run = ScriptRun {
                 package: "kmod".to_owned(),
                 script: "depmod".to_owned(),
@@ -251,7 +256,8 @@ impl Stage<'_> {
         apply(&records, self.root, b"", &mut configured)?;
         for (path, owner, _) in self.adopted {
             // What a script put in the place of such a file is root's, and that has to be said.
-            if owner != Owner::default() && fs::symlink_metadata(self.root.join(path_of(&path[1..]))).is_ok() {
+            if owner != Owner::default() && fs::symlink_metadata(self.root.join(path_of(&path[1..]))).is_ok()
+            {
                 configured.ownership.entry(path).or_default();
             }
         }
@@ -274,7 +280,12 @@ fn check(run: &ScriptRun, status: ExitStatus) -> Result<(), Error> {
 }
 
 /// Walks the tree and writes down what is recorded of each path.
-fn apply(records: &HashMap<FileId, Record>, place: &Path, path: &[u8], configured: &mut Configured) -> Result<(), Error> {
+fn apply(
+    records: &HashMap<FileId, Record>,
+    place: &Path,
+    path: &[u8],
+    configured: &mut Configured,
+) -> Result<(), Error> {
     let failed = |cause| Error::File { action: "read", path: place.to_owned(), cause };
     let metadata = fs::symlink_metadata(place).map_err(failed)?;
     if let Some(record) = records.get(&FileId { device: metadata.dev(), inode: metadata.ino() }) {

@@ -123,7 +123,10 @@ mod tests {
 
         write("etc/machine-id");
         write("var/tmp/left/over");
-        assert_eq!(tidy(root.path()).expect("tidy"), [b"/etc/machine-id".to_vec(), b"/var/tmp/left".to_vec()]);
+        assert_eq!(
+            tidy(root.path()).expect("tidy"),
+            [b"/etc/machine-id".to_vec(), b"/var/tmp/left".to_vec()]
+        );
         assert_eq!(fs::read(root.path().join("etc/machine-id")).expect("read"), b"");
     }
 }

@@ -163,14 +163,19 @@ mod tests {
         let stanza = format!("Package: {name}\nVersion: 1\nArchitecture: all\n");
         control.members.insert("control".to_owned(), stanza.into_bytes());
         control.members.insert("triggers".to_owned(), triggers.as_bytes().to_vec());
-        let file = |path: &&str| PackageFile { path: path.as_bytes().to_vec(), owner: Owner::default(), mode: 0o644 };
+        let file = |path: &&str| PackageFile {
+            path: path.as_bytes().to_vec(),
+            owner: Owner::default(),
+            mode: 0o644,
+        };
         control.files = files.iter().map(file).collect();
         control
     }
 
     #[test]
     fn files_below_a_watched_path_and_activations_by_name_call_who_waits() {
-        let watcher = control("watcher", "# comment\ninterest-noawait /usr/share/things\ninterest ring\n", &[]);
+        let watcher =
+            control("watcher", "# comment\ninterest-noawait /usr/share/things\ninterest ring\n", &[]);
         let near = control("near", "", &["./usr/share/thingsandmore/x"]);
         let below = control("below", "activate-noawait ring\n", &["./usr/share/things/a"]);
         let controls = [watcher, near, below];

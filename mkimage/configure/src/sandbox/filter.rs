@@ -64,7 +64,7 @@ const NODE_MAKING: &[(libc::c_long, u32)] = &[(libc::SYS_mknod, 1), (libc::SYS_m
 #[cfg(target_arch = "aarch64")]
 const NODE_MAKING: &[(libc::c_long, u32)] = &[(libc::SYS_mknodat, 2)];
 
-/// The calls that tell who owns a file; asked so often that only scripts which may care run with these.
+/// The calls that tell who owns a file: many programs give a file that they replace the owner it had.
 #[cfg(target_arch = "x86_64")]
 const TELLING: &[libc::c_long] =
     &[libc::SYS_stat, libc::SYS_lstat, libc::SYS_fstat, libc::SYS_newfstatat, libc::SYS_statx];
@@ -79,17 +79,8 @@ const ARCHITECTURE: u32 = 0xc000_00b7;
 /// On x86-64, numbers from here on are the x32 dialect.
 const FIRST_X32_CALL: u32 = 0x4000_0000;
 
-/// Whether files are shown with the owners that were recorded for them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum View {
-    /// All files look as if they were root's; fast.
-    Plain,
-    /// Files look as if every change of owner had happened.
-    Faithful,
-}
-
 /// Writes the filter.
-pub(super) fn program(view: View) -> Vec<Instruction> {
+pub(super) fn program() -> Vec<Instruction> {
     let mut program = vec![
         load(4),
         jump(EQUAL, ARCHITECTURE, 1, 0),
@@ -101,8 +92,7 @@ pub(super) fn program(view: View) -> Vec<Instruction> {
     for call in GRANTED {
         program.extend([jump(EQUAL, *call as u32, 0, 1), verdict(libc::SECCOMP_RET_ERRNO)]);
     }
-    let telling = if view == View::Faithful { TELLING } else { &[] };
-    for call in RECORDED.iter().chain(telling) {
+    for call in RECORDED.iter().chain(TELLING) {
         program.extend([jump(EQUAL, *call as u32, 0, 1), verdict(libc::SECCOMP_RET_USER_NOTIF)]);
     }
     for (call, argument) in NODE_MAKING {
@@ -142,13 +132,14 @@ mod tests {
     use super::*;
 
     /// Runs a filter over one call, as the kernel would.
-    fn judge(view: View, architecture: u32, call: u32, arguments: [u64; 6]) -> u32 {
-        let program = program(view);
+    fn judge(architecture: u32, call: u32, arguments: [u64; 6]) -> u32 {
+        let program = program();
         let (mut at, mut accumulator) = (0, 0u32);
         loop {
             let instruction = program[at];
             at += 1;
-            let jump = |condition| usize::from(if condition { instruction.if_true } else { instruction.if_false });
+            let jump =
+                |condition| usize::from(if condition { instruction.if_true } else { instruction.if_false });
             match instruction.code {
                 0x20 => {
                     accumulator = match instruction.operand {
@@ -166,41 +157,33 @@ mod tests {
         }
     }
 
-    fn judge_here(view: View, call: libc::c_long, arguments: [u64; 6]) -> u32 {
-        judge(view, ARCHITECTURE, call as u32, arguments)
+    fn judge_here(call: libc::c_long, arguments: [u64; 6]) -> u32 {
+        judge(ARCHITECTURE, call as u32, arguments)
     }
 
     #[test]
     fn calls_in_another_dialect_end_the_process() {
         let i386 = 0x4000_0003;
-        assert_eq!(judge(View::Plain, i386, 0, [0; 6]), libc::SECCOMP_RET_KILL_PROCESS);
-        assert_eq!(
-            judge(View::Plain, ARCHITECTURE, FIRST_X32_CALL + 92, [0; 6]),
-            libc::SECCOMP_RET_KILL_PROCESS
-        );
+        assert_eq!(judge(i386, 0, [0; 6]), libc::SECCOMP_RET_KILL_PROCESS);
+        assert_eq!(judge(ARCHITECTURE, FIRST_X32_CALL + 92, [0; 6]), libc::SECCOMP_RET_KILL_PROCESS);
     }
 
     #[test]
-    fn syncing_succeeds_without_being_done_and_changes_of_owner_are_put_to_the_supervisor() {
-        assert_eq!(judge_here(View::Plain, libc::SYS_fsync, [0; 6]), libc::SECCOMP_RET_ERRNO);
-        assert_eq!(judge_here(View::Plain, libc::SYS_setgroups, [0; 6]), libc::SECCOMP_RET_ERRNO);
-        assert_eq!(judge_here(View::Plain, libc::SYS_fchownat, [0; 6]), libc::SECCOMP_RET_USER_NOTIF);
-        assert_eq!(judge_here(View::Plain, libc::SYS_openat, [0; 6]), libc::SECCOMP_RET_ALLOW);
-    }
-
-    #[test]
-    fn only_a_faithful_view_asks_the_supervisor_about_the_state_of_files() {
-        assert_eq!(judge_here(View::Plain, libc::SYS_newfstatat, [0; 6]), libc::SECCOMP_RET_ALLOW);
-        assert_eq!(judge_here(View::Faithful, libc::SYS_newfstatat, [0; 6]), libc::SECCOMP_RET_USER_NOTIF);
+    fn syncing_succeeds_without_being_done_and_owners_are_put_to_the_supervisor() {
+        assert_eq!(judge_here(libc::SYS_fsync, [0; 6]), libc::SECCOMP_RET_ERRNO);
+        assert_eq!(judge_here(libc::SYS_setgroups, [0; 6]), libc::SECCOMP_RET_ERRNO);
+        assert_eq!(judge_here(libc::SYS_fchownat, [0; 6]), libc::SECCOMP_RET_USER_NOTIF);
+        assert_eq!(judge_here(libc::SYS_newfstatat, [0; 6]), libc::SECCOMP_RET_USER_NOTIF);
+        assert_eq!(judge_here(libc::SYS_openat, [0; 6]), libc::SECCOMP_RET_ALLOW);
     }
 
     #[test]
     fn making_a_pipe_is_allowed_and_making_a_device_is_put_to_the_supervisor() {
         let node = |kind: u32| [0, 0, u64::from(kind | 0o600), 0, 0, 0];
-        assert_eq!(judge_here(View::Plain, libc::SYS_mknodat, node(libc::S_IFIFO)), libc::SECCOMP_RET_ALLOW);
-        assert_eq!(judge_here(View::Plain, libc::SYS_mknodat, node(libc::S_IFREG)), libc::SECCOMP_RET_ALLOW);
+        assert_eq!(judge_here(libc::SYS_mknodat, node(libc::S_IFIFO)), libc::SECCOMP_RET_ALLOW);
+        assert_eq!(judge_here(libc::SYS_mknodat, node(libc::S_IFREG)), libc::SECCOMP_RET_ALLOW);
         for kind in [libc::S_IFCHR, libc::S_IFBLK] {
-            assert_eq!(judge_here(View::Plain, libc::SYS_mknodat, node(kind)), libc::SECCOMP_RET_USER_NOTIF);
+            assert_eq!(judge_here(libc::SYS_mknodat, node(kind)), libc::SECCOMP_RET_USER_NOTIF);
         }
     }
 }

@@ -1,9 +1,9 @@
 //! The first process of the sandbox: runs what it is told to, one command after the other, and supervises it.
 //!
-//! Threads, because a filter holds for the thread that installs it and what that thread starts: one per view
-//! starts commands, one talks with the builder, and the main thread, under no filter, answers for the calls.
+//! Three threads, because a filter holds for the thread that installs it and what that thread starts: one starts
+//! commands under the filter, one talks with the builder, and the main thread answers for the calls.
 
-use super::filter::{self, View};
+use super::filter;
 use super::records::Records;
 use super::supervise;
 use super::wire::{self, Message};
@@ -33,23 +33,20 @@ const MOST_OUTPUT: u64 = 1 << 20;
 /// Serves the builder until it closes its end.
 pub(super) fn serve() -> io::Result<()> {
     let records = Arc::new(Mutex::new(Records::default()));
-    let (plain, plain_listener) = Runner::start(View::Plain)?;
-    let (faithful, faithful_listener) = Runner::start(View::Faithful)?;
+    let (runner, listener) = Runner::start()?;
     let talk = {
         let records = Arc::clone(&records);
-        thread::spawn(move || converse(&plain, &faithful, &records))
+        thread::spawn(move || converse(&runner, &records))
     };
-    supervise_until_the_builder_leaves(&[plain_listener, faithful_listener], &records)?;
+    supervise_until_the_builder_leaves(&listener, &records)?;
     if talk.is_finished() { talk.join().unwrap_or_else(|_| Err(io::ErrorKind::Other.into())) } else { Ok(()) }
 }
 
-fn supervise_until_the_builder_leaves(listeners: &[OwnedFd; 2], records: &Mutex<Records>) -> io::Result<()> {
+fn supervise_until_the_builder_leaves(listener: &OwnedFd, records: &Mutex<Records>) -> io::Result<()> {
     let input = io::stdin();
     loop {
-        let [plain, faithful] = listeners;
         let mut waiting = [
-            PollFd::new(plain.as_fd(), PollFlags::POLLIN),
-            PollFd::new(faithful.as_fd(), PollFlags::POLLIN),
+            PollFd::new(listener.as_fd(), PollFlags::POLLIN),
             PollFd::new(input.as_fd(), PollFlags::empty()),
         ];
         match poll(&mut waiting, PollTimeout::NONE) {
@@ -59,24 +56,22 @@ fn supervise_until_the_builder_leaves(listeners: &[OwnedFd; 2], records: &Mutex<
         let has = |index: usize, flags| {
             waiting[index].revents().is_some_and(|events: PollFlags| events.intersects(flags))
         };
-        if has(2, PollFlags::POLLHUP | PollFlags::POLLERR) {
+        if has(1, PollFlags::POLLHUP | PollFlags::POLLERR) {
             return Ok(());
         }
-        let ready = [has(0, PollFlags::POLLIN), has(1, PollFlags::POLLIN)];
-        for (listener, _) in listeners.iter().zip(ready).filter(|(_, ready)| *ready) {
+        if has(0, PollFlags::POLLIN) {
             supervise::serve(listener.as_fd(), records)?;
         }
     }
 }
 
 /// Takes requests from standard input and answers on standard output.
-fn converse(plain: &Runner, faithful: &Runner, records: &Mutex<Records>) -> io::Result<()> {
+fn converse(runner: &Runner, records: &Mutex<Records>) -> io::Result<()> {
     let (mut input, mut output) = (io::stdin().lock(), io::stdout().lock());
     Message::new(telling::READY, Vec::new()).send(&mut output)?;
     while let Some(request) = Message::receive(&mut input)? {
         let reply = match request.kind {
-            asking::RUN_PLAIN => plain.run(request),
-            asking::RUN_FAITHFUL => faithful.run(request),
+            asking::RUN => runner.run(request),
             asking::ADOPT => adopt(&request, records)?,
             asking::RECORDS => {
                 records.lock().unwrap_or_else(PoisonError::into_inner).to_message(telling::RECORDS)
@@ -108,12 +103,12 @@ struct Runner {
 }
 
 impl Runner {
-    fn start(view: View) -> io::Result<(Self, OwnedFd)> {
+    fn start() -> io::Result<(Self, OwnedFd)> {
         let (requests, incoming) = channel::<Message>();
         let (outgoing, replies) = channel();
         let (give_listener, listener) = channel();
         thread::spawn(move || {
-            let installed = seccomp::install(&filter::program(view));
+            let installed = seccomp::install(&filter::program());
             if give_listener.send(installed).is_err() {
                 return;
             }

@@ -15,7 +15,6 @@ mod state;
 mod supervise;
 mod wire;
 
-pub(crate) use filter::View;
 pub(crate) use records::{FileId, Record};
 pub(crate) use supervise::mode_on_disk;
 
@@ -34,10 +33,9 @@ pub const SANDBOX_ARGUMENT: &str = "internal-sandbox";
 
 /// What the builder asks of the sandbox.
 mod asking {
-    pub(super) const RUN_PLAIN: u8 = 1;
-    pub(super) const RUN_FAITHFUL: u8 = 2;
-    pub(super) const ADOPT: u8 = 3;
-    pub(super) const RECORDS: u8 = 4;
+    pub(super) const RUN: u8 = 1;
+    pub(super) const ADOPT: u8 = 2;
+    pub(super) const RECORDS: u8 = 3;
 }
 
 /// What the sandbox tells the builder.
@@ -75,7 +73,9 @@ pub fn sandbox_main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         [stage, root] if stage == "enter" => start_first_process(root),
         [stage, root] if stage == "serve" => enter::die_with_the_builder()
             .and_then(|()| enter::enter(Path::new(root)))
-            .and_then(|()| inside::serve().map_err(|cause| Error::Sandbox { step: Step("serve".into()), cause }))
+            .and_then(|()| {
+                inside::serve().map_err(|cause| Error::Sandbox { step: Step("serve".into()), cause })
+            })
             .map(|()| ExitCode::SUCCESS),
         _ => {
             let _ = writeln!(io::stderr(), "`{SANDBOX_ARGUMENT}` is for the builder's own use");
@@ -113,7 +113,6 @@ fn refusal(error: &Error) -> Message {
 pub(crate) struct Job<'a> {
     pub(crate) argv: &'a [&'a str],
     pub(crate) environment: &'a [(&'a str, &'a str)],
-    pub(crate) view: View,
 }
 
 /// How a command ended.
@@ -132,8 +131,11 @@ pub(crate) struct Sandbox {
 impl Sandbox {
     /// Starts a sandbox whose root is the given tree.
     pub(crate) fn start(program: &SandboxProgram, root: &Path) -> Result<Self, Error> {
-        let root = std::path::absolute(root)
-            .map_err(|cause| Error::File { action: "find", path: root.to_owned(), cause })?;
+        let root = std::path::absolute(root).map_err(|cause| Error::File {
+            action: "find",
+            path: root.to_owned(),
+            cause,
+        })?;
         let spawned = Command::new(&program.0)
             .args([SANDBOX_ARGUMENT, "enter"])
             .arg(root)
@@ -141,8 +143,8 @@ impl Sandbox {
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn();
-        let mut child = spawned
-            .map_err(|cause| Error::Sandbox { step: Step("start its program".to_owned()), cause })?;
+        let mut child =
+            spawned.map_err(|cause| Error::Sandbox { step: Step("start its program".to_owned()), cause })?;
         let (Some(input), Some(output)) = (child.stdin.take(), child.stdout.take()) else {
             return Err(Error::SandboxEnded { how: "it has no pipes".to_owned() });
         };
@@ -158,11 +160,7 @@ impl Sandbox {
         for (name, value) in job.environment {
             parts.extend([name.as_bytes().to_vec(), value.as_bytes().to_vec()]);
         }
-        let kind = match job.view {
-            View::Plain => asking::RUN_PLAIN,
-            View::Faithful => asking::RUN_FAITHFUL,
-        };
-        let reply = self.ask(Message::new(kind, parts), telling::ENDED)?;
+        let reply = self.ask(Message::new(asking::RUN, parts), telling::ENDED)?;
         let [status, output] = <[Vec<u8>; 2]>::try_from(reply.parts).map_err(|_| garbled())?;
         let [status] = wire::unpack::<1>(&status).map_err(|_| garbled())?;
         Ok(Outcome { status: ExitStatus::from_raw(status as i32), output })
@@ -206,12 +204,11 @@ impl Sandbox {
             let number = reply.parts.first().and_then(|part| wire::unpack::<1>(part).ok());
             io::Error::from_raw_os_error(number.map_or(libc::EIO, |[number]| number as i32))
         };
-        let text = |index: usize| reply.parts.get(index).map(|part| String::from_utf8_lossy(part).into_owned());
+        let text =
+            |index: usize| reply.parts.get(index).map(|part| String::from_utf8_lossy(part).into_owned());
         Err(match reply.kind {
             telling::NO_NAMESPACES => Error::NoNamespaces { cause: cause() },
-            telling::NOT_SET_UP => {
-                Error::Sandbox { step: Step(text(1).unwrap_or_default()), cause: cause() }
-            }
+            telling::NOT_SET_UP => Error::Sandbox { step: Step(text(1).unwrap_or_default()), cause: cause() },
             telling::FAILED => Error::SandboxEnded { how: text(0).unwrap_or_default() },
             _ => garbled(),
         })

@@ -155,13 +155,22 @@ impl Caller {
     }
 
     /// Makes an empty file and records that it is a device.
-    fn make_node(&self, records: &mut Records, directory: i32, path: u64, mode: u64, number: u64) -> Result<Answer, Number> {
+    fn make_node(
+        &self,
+        records: &mut Records,
+        directory: i32,
+        path: u64,
+        mode: u64,
+        number: u64,
+    ) -> Result<Answer, Number> {
         let path = self.read_text(path)?;
         let place = self.seen_from_here(directory, &path);
         let mode = mode as u32;
-        let kind = if mode & libc::S_IFMT == libc::S_IFBLK { DeviceKind::Block } else { DeviceKind::Character };
+        let kind =
+            if mode & libc::S_IFMT == libc::S_IFBLK { DeviceKind::Block } else { DeviceKind::Character };
         let node = Device { kind, major: libc::major(number), minor: libc::minor(number) };
-        let create = OpenOptions::new().write(true).create_new(true).mode(mode & 0o777 & !self.umask()).open(&place);
+        let create =
+            OpenOptions::new().write(true).create_new(true).mode(mode & 0o777 & !self.umask()).open(&place);
         create.map_err(|error| number_of(&error))?;
         let target = open(&place, libc::O_NOFOLLOW)?;
         records.change(target.id, target.file, |record| record.node = Some(node));
@@ -175,7 +184,14 @@ impl Caller {
     }
 
     /// Records a privileged attribute; others are set for real.
-    fn set_attribute(&self, records: &mut Records, target: Result<Target, Number>, name: u64, value: u64, size: u64) -> Result<Answer, Number> {
+    fn set_attribute(
+        &self,
+        records: &mut Records,
+        target: Result<Target, Number>,
+        name: u64,
+        value: u64,
+        size: u64,
+    ) -> Result<Answer, Number> {
         let name = self.read_text(name)?;
         if !is_privileged(&name) {
             return Ok(Answer::Proceed);
@@ -189,7 +205,12 @@ impl Caller {
         Ok(Answer::Value(0))
     }
 
-    fn remove_attribute(&self, records: &mut Records, target: Result<Target, Number>, name: u64) -> Result<Answer, Number> {
+    fn remove_attribute(
+        &self,
+        records: &mut Records,
+        target: Result<Target, Number>,
+        name: u64,
+    ) -> Result<Answer, Number> {
         let name = self.read_text(name)?;
         if !is_privileged(&name) {
             return Ok(Answer::Proceed);
@@ -210,7 +231,12 @@ impl Caller {
     }
 
     /// Answers `statx` in the same way.
-    fn tell_more(&self, records: &Records, target: Result<Target, Number>, into: u64) -> Result<Answer, Number> {
+    fn tell_more(
+        &self,
+        records: &Records,
+        target: Result<Target, Number>,
+        into: u64,
+    ) -> Result<Answer, Number> {
         self.tell_as(records, target, into, state::extended)
     }
 
@@ -337,7 +363,8 @@ fn number_of(error: &io::Error) -> Number {
 pub(super) fn adopt(records: &Mutex<Records>, path: &Path, uid: u32, gid: u32, mode: u32) -> bool {
     let Ok(target) = open(path, libc::O_NOFOLLOW) else { return false };
     let mut records = records.lock().unwrap_or_else(PoisonError::into_inner);
-    let mode = Some(mode).filter(|mode| mode_on_disk(*mode) != *mode && target.mode & libc::S_IFMT != libc::S_IFLNK);
+    let mode =
+        Some(mode).filter(|mode| mode_on_disk(*mode) != *mode && target.mode & libc::S_IFMT != libc::S_IFLNK);
     records.change(target.id, target.file, |record| {
         (record.uid, record.gid, record.mode) = (uid, gid, mode);
     });

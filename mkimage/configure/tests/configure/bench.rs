@@ -2,6 +2,7 @@
 
 use crate::unpack::unpack_all;
 use mkimage_configure::{Options, SandboxProgram, configure};
+use nix::sys::resource::{UsageWho, getrusage};
 use std::error::Error as _;
 use std::io::{self, Write};
 use std::path::Path;
@@ -9,7 +10,7 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 /// Runs `--debs DIR --into DIR`.
-pub fn run(arguments: &[String]) -> ExitCode {
+pub(crate) fn run(arguments: &[String]) -> ExitCode {
     let mut out = io::stdout();
     let [_, debs, _, into] = arguments else {
         let _ = writeln!(out, "usage: --debs DIRECTORY --into DIRECTORY");
@@ -26,7 +27,8 @@ pub fn run(arguments: &[String]) -> ExitCode {
     let configured = match configure(root, &packages, &options, &mut |_| {}) {
         Ok(configured) => configured,
         Err(error) => {
-            let _ = writeln!(out, "{error}: {:?}\n{:?}", error.source().map(ToString::to_string), error.help());
+            let _ =
+                writeln!(out, "{error}: {:?}\n{:?}", error.source().map(ToString::to_string), error.help());
             return ExitCode::FAILURE;
         }
     };
@@ -55,6 +57,10 @@ pub fn run(arguments: &[String]) -> ExitCode {
     let attributes = configured.attributes.keys().map(show).collect::<Vec<_>>();
     let _ = writeln!(out, "attributes {attributes:?}");
     let _ = writeln!(out, "tidied {:?}", configured.report.tidied.iter().map(show).collect::<Vec<_>>());
-    let _ = writeln!(out, "{} packages in {elapsed:?}", packages.len());
+    let processor = getrusage(UsageWho::RUSAGE_CHILDREN).expect("usage");
+    let (user, system) = (processor.user_time(), processor.system_time());
+    let count = packages.len();
+    let _ =
+        writeln!(out, "{count} packages in {elapsed:?}, of the processor {user} user and {system} system");
     ExitCode::SUCCESS
 }

@@ -16,11 +16,11 @@ use std::process::ExitCode;
 type Test = fn() -> Result<(), Skipped>;
 
 /// Why a test cannot run on this machine.
-pub struct Skipped(pub String);
+pub(crate) struct Skipped(pub String);
 
 impl Skipped {
     /// Tells what cannot be had here from what is wrong.
-    pub fn unless_a_defect(error: Error) -> Self {
+    pub(crate) fn unless_a_defect(error: Error) -> Self {
         match error {
             Error::NoNamespaces { .. } => Self(format!("{error}: {:?}", std::error::Error::source(&error))),
             error => panic!("{error}: {:?}", std::error::Error::source(&error)),
@@ -46,7 +46,9 @@ fn run_tests(arguments: &[String]) -> ExitCode {
     let is_exact = arguments.iter().any(|argument| argument == "--exact");
     let chosen = |name: &str| {
         filters.is_empty()
-            || filters.iter().any(|filter| if is_exact { name == *filter } else { name.contains(filter.as_str()) })
+            || filters
+                .iter()
+                .any(|filter| if is_exact { name == *filter } else { name.contains(filter.as_str()) })
     };
     let mut out = io::stdout();
     let mut say = |text: String| {

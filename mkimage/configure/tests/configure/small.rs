@@ -3,4 +3,4 @@
 use crate::Test;
 
 /// The tests with their names.
-pub const TESTS: &[(&str, Test)] = &[];
+pub(crate) const TESTS: &[(&str, Test)] = &[];

@@ -11,7 +11,7 @@ use std::path::Path;
 const MERGED: &[&str] = &["bin", "sbin", "lib", "lib64"];
 
 /// Makes a root to unpack into.
-pub fn make_root(root: &Path) {
+pub(crate) fn make_root(root: &Path) {
     for name in MERGED {
         fs::create_dir_all(root.join("usr").join(name)).expect("make directory");
         symlink(format!("usr/{name}"), root.join(name)).expect("make link");
@@ -19,9 +19,10 @@ pub fn make_root(root: &Path) {
 }
 
 /// Unpacks all archives of a directory; gives what the stage must know of them.
-pub fn unpack_all(debs: &Path, root: &Path) -> Vec<PackageControl> {
+pub(crate) fn unpack_all(debs: &Path, root: &Path) -> Vec<PackageControl> {
     make_root(root);
-    let mut paths: Vec<_> = fs::read_dir(debs).expect("list").map(|entry| entry.expect("list").path()).collect();
+    let mut paths: Vec<_> =
+        fs::read_dir(debs).expect("list").map(|entry| entry.expect("list").path()).collect();
     paths.retain(|path| path.extension().is_some_and(|end| end == "deb"));
     paths.sort();
     paths.iter().map(|path| unpack(path, root)).collect()

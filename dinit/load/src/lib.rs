@@ -17,6 +17,7 @@
 
 mod accounts;
 pub mod check;
+pub mod directories;
 
 mod error;
 mod exec;

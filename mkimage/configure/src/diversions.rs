@@ -138,7 +138,7 @@ mod tests {
         fs::create_dir(root.path().join("bin")).expect("directory");
         fs::write(root.path().join("bin/tool"), "theirs").expect("file");
         fs::write(root.path().join("bin/own"), "ours").expect("file");
-        let mut control = |name: &str, path: &str| {
+        let control = |name: &str, path: &str| {
             let mut control = PackageControl::default();
             let stanza = format!("Package: {name}\nVersion: 1\nArchitecture: all\n");
             control.members.insert("control".to_owned(), stanza.into_bytes());

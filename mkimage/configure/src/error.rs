@@ -53,6 +53,13 @@ pub enum Error {
         /// What it printed.
         output: Vec<u8>,
     },
+    /// The caller wanted to stop.
+    Cancelled,
+    /// The tree has no modules for the kernel of the image.
+    NoModules {
+        /// The kernel.
+        release: String,
+    },
     /// Triggers go on activating each other.
     TriggerLoop {
         /// The triggers that were still pending.
@@ -75,6 +82,9 @@ impl Error {
                  profile that allows `unshare` (for instance `--security-opt seccomp=unconfined`)"
                     .to_owned(),
             ),
+            Self::NoModules { release } => {
+                Some(format!("the package `linux-image-{release}` brings them, in `/usr/lib/modules/{release}`"))
+            }
             Self::Sandbox { step, .. } if step.0.contains("/proc") => Some(
                 "a new `/proc` is refused where the one outside is partly hidden; in a container, start it with \
                  `--security-opt systempaths=unconfined`, or build outside of it"
@@ -110,6 +120,10 @@ impl fmt::Display for Error {
                     write!(out, "; it printed:\n{text}")
                 }
             }
+            Self::Cancelled => out.write_str("configuring was stopped"),
+            Self::NoModules { release } => {
+                write!(out, "the tree has no modules for the kernel `{release}`")
+            }
             Self::TriggerLoop { pending } => {
                 write!(out, "triggers go on activating each other: `{}`", pending.join("`, `"))
             }
@@ -126,6 +140,8 @@ impl std::error::Error for Error {
             Self::SandboxEnded { .. }
             | Self::Control { .. }
             | Self::Script { .. }
+            | Self::Cancelled
+            | Self::NoModules { .. }
             | Self::TriggerLoop { .. } => None,
         }
     }

@@ -40,11 +40,14 @@ pub struct Options {
     /// Seconds since 1970 that stand for "now" where a script writes a date into a file, such as the day of the
     /// last password change.
     pub source_date_epoch: u64,
+    /// The kernel whose modules the image has, as `uname -r` will say there; without one, all in the tree are
+    /// indexed. It is an error if the tree has no modules for it.
+    pub kernel_release: Option<String>,
     /// The program that becomes the sandbox; the running one unless a test says otherwise.
     pub sandbox: SandboxProgram,
 }
 
-/// How far the stage is; given to the caller before each script.
+/// How far the stage is; given to the caller before each script, and ten times a second while one runs.
 #[derive(Clone, Copy, Debug)]
 pub struct Progress<'a> {
     /// Scripts that are done.

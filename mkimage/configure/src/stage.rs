@@ -30,7 +30,7 @@ pub fn configure(
     root: &Path,
     packages: &[PackageControl],
     options: &Options,
-    progress: &mut dyn FnMut(Progress<'_>),
+    progress: &mut dyn FnMut(Progress<'_>) -> bool,
 ) -> Result<Configured, Error> {
     let packages = packages.iter().map(Package::read).collect::<Result<Vec<_>, Error>>()?;
     database::write(root, &packages, options)?;
@@ -43,6 +43,7 @@ pub fn configure(
         arrangements: Arrangements::default(),
         sandbox,
         environment: Environment::new(&packages, options),
+        kernel_release: options.kernel_release.clone(),
         adopted: Vec::new(),
         report: Report::default(),
         total: 0,
@@ -64,11 +65,12 @@ struct Stage<'a> {
     arrangements: Arrangements,
     sandbox: Sandbox,
     environment: Environment,
+    kernel_release: Option<String>,
     /// Paths with the owners and modes that their packages give them, where those are special.
     adopted: Vec<(Vec<u8>, Owner, u32)>,
     report: Report,
     total: usize,
-    progress: &'a mut dyn FnMut(Progress<'_>),
+    progress: &'a mut dyn FnMut(Progress<'_>) -> bool,
 }
 
 /// What each script finds in its environment, beside what dpkg says about the script itself.
@@ -185,68 +187,81 @@ impl Stage<'_> {
         let packages = self.packages;
         let package = &packages[index];
         let Some(text) = package.member(script) else { return Ok(()) };
-        (self.progress)(Progress {
-            done: self.report.scripts.len(),
-            total: self.total,
-            package: &package.name,
-        });
-        let name = package.qualified_name();
         let mut run = ScriptRun {
-            package: name.clone(),
+            package: package.qualified_name(),
             script: script.to_owned(),
             arguments: arguments.iter().map(|argument| (*argument).to_owned()).collect(),
-            class: Class::Sandboxed,
+            class: known::class_of(text).unwrap_or(Class::Sandboxed),
             duration: Duration::ZERO,
             output: Vec::new(),
         };
-        match known::class_of(text) {
-            Some(class) => run.class = class,
-            None => {
-                let started = Instant::now();
-                let path = database::prepare_script(self.root, package, script)?;
-                let mut argv = vec![path.as_str()];
-                argv.extend(arguments);
-                let environment = self.environment.for_script(package, script);
-                let outcome = self.sandbox.run(&Job { argv: &argv, environment: &environment })?;
-                run.duration = started.elapsed();
-                run.output = outcome.output;
-                check(&run, outcome.status)?;
-                database::clear_away_script(self.root, script)?;
-                if script == "preinst" {
-                    self.arrangements.follow(self.root, &self.file_owners, &mut self.sandbox)?;
-                }
+        if run.class == Class::Sandboxed {
+            let path = database::prepare_script(self.root, package, script)?;
+            self.execute(&mut run, &path, Some(package))?;
+            database::clear_away_script(self.root, script)?;
+            if script == "preinst" {
+                self.arrangements.follow(self.root, &self.file_owners, &mut self.sandbox)?;
             }
         }
         self.report.scripts.push(run);
         Ok(())
     }
 
+    /// Runs a program of the tree to its end and fills in how that went.
+    fn execute(
+        &mut self,
+        run: &mut ScriptRun,
+        path: &str,
+        package: Option<&Package<'_>>,
+    ) -> Result<(), Error> {
+        let started = Instant::now();
+        let mut argv = vec![path];
+        argv.extend(run.arguments.iter().map(String::as_str));
+        let environment = match package {
+            Some(package) => self.environment.for_script(package, &run.script),
+            None => self.environment.general(),
+        };
+        let progress = Progress { done: self.report.scripts.len(), total: self.total, package: &run.package };
+        let job = Job { argv: &argv, environment: &environment };
+        let outcome = self.sandbox.run(&job, &mut || (self.progress)(progress))?;
+        run.duration = started.elapsed();
+        run.output = outcome.output;
+        check(run, outcome.status)
+    }
+
     /// Makes the index of each kernel's modules, which no package brings along.
     fn index_modules(&mut self) -> Result<(), Error> {
-        let modules = self.root.join("usr/lib/modules");
-        let Ok(entries) = fs::read_dir(&modules) else { return Ok(()) };
-        let mut kernels: Vec<String> = entries
-            .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
-            .filter(|kernel| modules.join(kernel).join("kernel").is_dir())
-            .collect();
-        kernels.sort();
-        for kernel in kernels {
-            let started = Instant::now();
-            let argv = ["/usr/sbin/depmod", "-a", kernel.as_str()];
-            let environment = self.environment.general();
-            let outcome = self.sandbox.run(&Job { argv: &argv, environment: &environment })?;
-            let run = ScriptRun {
+        for release in self.kernels()? {
+            let mut run = ScriptRun {
                 package: "kmod".to_owned(),
                 script: "depmod".to_owned(),
-                arguments: vec!["-a".to_owned(), kernel],
+                arguments: vec!["-a".to_owned(), release],
                 class: Class::Builder("the index of a kernel's modules"),
-                duration: started.elapsed(),
-                output: outcome.output,
+                duration: Duration::ZERO,
+                output: Vec::new(),
             };
-            check(&run, outcome.status)?;
+            self.execute(&mut run, "/usr/sbin/depmod", None)?;
             self.report.scripts.push(run);
         }
         Ok(())
+    }
+
+    /// Gives the releases of the kernels whose modules are to be indexed.
+    fn kernels(&self) -> Result<Vec<String>, Error> {
+        let modules = self.root.join("usr/lib/modules");
+        let has_modules = |release: &str| modules.join(release).join("kernel").is_dir();
+        if let Some(release) = &self.kernel_release {
+            return if has_modules(release) {
+                Ok(vec![release.clone()])
+            } else {
+                Err(Error::NoModules { release: release.clone() })
+            };
+        }
+        let entries = fs::read_dir(&modules).into_iter().flatten();
+        let names = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+        let mut releases: Vec<String> = names.filter(|release| has_modules(release)).collect();
+        releases.sort();
+        Ok(releases)
     }
 
     /// Finds the recorded files in the tree and ends the sandbox.

@@ -19,9 +19,12 @@ pub(crate) use records::{FileId, Record};
 pub(crate) use supervise::mode_on_disk;
 
 use crate::error::{Error, Step};
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, poll};
 use std::collections::HashMap;
 use std::ffi::{OsStr, OsString};
 use std::io::{self, Write};
+use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStringExt;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
@@ -153,14 +156,20 @@ impl Sandbox {
         Ok(sandbox)
     }
 
-    /// Runs a command and waits for its end.
-    pub(crate) fn run(&mut self, job: &Job<'_>) -> Result<Outcome, Error> {
+    /// Runs a command and waits for its end, or until `may_go_on` says no; it is asked ten times a second.
+    pub(crate) fn run(
+        &mut self,
+        job: &Job<'_>,
+        may_go_on: &mut dyn FnMut() -> bool,
+    ) -> Result<Outcome, Error> {
         let mut parts = vec![wire::numbers([job.argv.len() as u64])];
         parts.extend(job.argv.iter().map(|argument| argument.as_bytes().to_vec()));
         for (name, value) in job.environment {
             parts.extend([name.as_bytes().to_vec(), value.as_bytes().to_vec()]);
         }
-        let reply = self.ask(Message::new(asking::RUN, parts), telling::ENDED)?;
+        self.tell(&Message::new(asking::RUN, parts))?;
+        self.wait_for_reply(may_go_on)?;
+        let reply = self.reply(telling::ENDED)?;
         let [status, output] = <[Vec<u8>; 2]>::try_from(reply.parts).map_err(|_| garbled())?;
         let [status] = wire::unpack::<1>(&status).map_err(|_| garbled())?;
         Ok(Outcome { status: ExitStatus::from_raw(status as i32), output })
@@ -175,23 +184,37 @@ impl Sandbox {
         for (path, owner, mode) in owners {
             parts.extend([path.to_vec(), wire::numbers([owner.uid.into(), owner.gid.into(), mode.into()])]);
         }
-        Ok(self.ask(Message::new(asking::ADOPT, parts), telling::ADOPTED)?.parts)
+        self.tell(&Message::new(asking::ADOPT, parts))?;
+        Ok(self.reply(telling::ADOPTED)?.parts)
     }
 
     /// Asks for all that was recorded. The files stay what they are until the sandbox is dropped.
     pub(crate) fn records(&mut self) -> Result<HashMap<FileId, Record>, Error> {
-        let reply = self.ask(Message::new(asking::RECORDS, Vec::new()), telling::RECORDS)?;
+        self.tell(&Message::new(asking::RECORDS, Vec::new()))?;
+        let reply = self.reply(telling::RECORDS)?;
         records::from_message(&reply).map_err(|_| garbled())
     }
 
-    fn ask(&mut self, message: Message, expected: u8) -> Result<Message, Error> {
+    fn tell(&mut self, message: &Message) -> Result<(), Error> {
         let sent = match &mut self.input {
             Some(input) => message.send(input),
             None => Err(io::ErrorKind::BrokenPipe.into()),
         };
-        match sent {
-            Ok(()) => self.reply(expected),
-            Err(_) => Err(self.ended()),
+        sent.map_err(|_| self.ended())
+    }
+
+    fn wait_for_reply(&self, may_go_on: &mut dyn FnMut() -> bool) -> Result<(), Error> {
+        const TENTH_OF_A_SECOND: u8 = 100;
+        loop {
+            if !may_go_on() {
+                return Err(Error::Cancelled);
+            }
+            let mut output = [PollFd::new(self.output.as_fd(), PollFlags::POLLIN)];
+            match poll(&mut output, TENTH_OF_A_SECOND) {
+                Ok(0) | Err(Errno::EINTR) => {}
+                // An error shows again when the reply is read.
+                Ok(_) | Err(_) => return Ok(()),
+            }
         }
     }
 

@@ -21,10 +21,11 @@ pub(crate) fn run(arguments: &[String]) -> ExitCode {
     let options = Options {
         architecture: "amd64".to_owned(),
         source_date_epoch: 1_750_000_000,
+        kernel_release: None,
         sandbox: SandboxProgram::current().expect("program"),
     };
     let started = Instant::now();
-    let configured = match configure(root, &packages, &options, &mut |_| {}) {
+    let configured = match configure(root, &packages, &options, &mut |_| true) {
         Ok(configured) => configured,
         Err(error) => {
             let _ =

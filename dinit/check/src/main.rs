@@ -39,7 +39,9 @@ fn run(arguments: &[OsString], machine: &Machine, out: &mut dyn Write, err: &mut
         Ok(Parsed::Run(options)) => match carry_out(&options, machine, out, err) {
             Ok(code) => code,
             Err(Failure::Told(text)) => complain(err, &text),
-            Err(Failure::Output(_)) => 1,
+            Err(Failure::Output(error)) => {
+                complain(err, format!("cannot write the report: {error}").as_bytes())
+            }
         },
         Err(text) => complain(err, text.as_bytes()),
     }

@@ -1,1 +1,187 @@
+//! The numbered examples of the checker, and what this one adds to the reference.
 
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::fs;
+use std::path::Path;
+
+use tempfile::TempDir;
+
+use crate::sources::Machine;
+
+const EXAMPLES: &str = include_str!("examples.txt");
+
+macro_rules! examples {
+    ($($name:ident)*) => {
+        $(#[test] fn $name() { example(stringify!($name).trim_start_matches("example_")); })*
+
+        #[test]
+        fn no_example_is_left_out() {
+            assert_eq!(([$(stringify!($name)),*].len(), blocks().count()), (42, 42));
+        }
+    };
+}
+
+examples! {
+    example_01 example_02 example_03 example_04 example_05 example_06 example_07 example_08
+    example_09 example_10 example_11 example_12 example_13 example_14 example_15 example_16
+    example_17 example_18 example_19 example_20 example_21 example_22 example_23 example_24
+    example_25 example_26 example_27 example_28 example_29 example_30 example_31 example_32
+    example_33 example_34 example_35 example_36 example_37 example_38 example_39 example_40
+    example_41 example_42
+}
+
+fn blocks() -> impl Iterator<Item = &'static str> {
+    EXAMPLES.split("\n\n").filter(|block| !block.starts_with('#'))
+}
+
+fn example(number: &str) {
+    let label = format!("{} ", number.trim_start_matches('0'));
+    let block = blocks().find(|block| block.starts_with(&label)).expect("an example of this number");
+    let base = tempfile::tempdir().unwrap();
+    let (mut arguments, mut checked, mut errors, mut is_clean) = ("", None, String::new(), false);
+    for line in block.lines().skip(1) {
+        match line.split_once(' ').unwrap_or((line, "")) {
+            ("file", rest) => {
+                let (path, content) = rest.split_once(": ").unwrap_or((rest.trim_end_matches(':'), ""));
+                write(&base, &format!("sd/{path}"), &content.replace("\\n", "\n"));
+            }
+            ("directory", path) => fs::create_dir_all(base.path().join("sd").join(path)).unwrap(),
+            ("arguments", rest) => arguments = rest,
+            ("checked", rest) => checked = Some(rest),
+            ("error", rest) => errors.push_str(&format!("{rest}\n")),
+            ("clean", _) => is_clean = true,
+            _ => panic!("no such line: {line}"),
+        }
+    }
+    let mut expected = String::new();
+    if let Some(checked) = checked {
+        for name in checked.split(' ') {
+            expected.push_str(&format!("Checking service: {name}...\n"));
+        }
+        expected.push_str("Performing secondary checks...\n");
+        let verdict = if is_clean { "No problems found." } else { "One or more errors/warnings issued." };
+        expected.push_str(&format!("{verdict}\n"));
+        errors.push_str("Secondary checks complete.\n");
+    }
+    let words: Vec<String> =
+        format!("-s -d /srv/sd {arguments}").split_whitespace().map(real(&base)).collect();
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    let outcome = run(&words);
+    let shown = |text: String| text.replace(base.path().to_str().unwrap(), "/srv");
+    assert_eq!((shown(outcome.1), shown(outcome.2)), (expected, errors));
+    assert_eq!(outcome.0, u8::from(!is_clean));
+}
+
+/// Takes words to where `/srv` really is.
+fn real(base: &TempDir) -> impl Fn(&str) -> String {
+    let base = base.path().to_str().unwrap().to_owned();
+    move |word| word.replace("/srv", &base)
+}
+
+fn write(base: &TempDir, path: &str, content: &str) {
+    let path = base.path().join(path);
+    fs::create_dir_all(path.parent().unwrap_or(Path::new("/"))).unwrap();
+    fs::write(path, content).unwrap();
+}
+
+/// Runs the program and returns its exit status, standard output and standard error.
+fn run(arguments: &[&str]) -> (u8, String, String) {
+    let arguments: Vec<OsString> = arguments.iter().map(OsString::from).collect();
+    let machine = Machine { variables: BTreeMap::new(), uid: 0, gid: 0 };
+    let (mut out, mut err) = (Vec::new(), Vec::new());
+    let code = crate::run(&arguments, &machine, &mut out, &mut err);
+    (code, String::from_utf8(out).unwrap(), String::from_utf8(err).unwrap())
+}
+
+#[test]
+fn another_root_is_checked_with_its_own_directories_users_and_programs() {
+    let base = tempfile::tempdir().unwrap();
+    write(&base, "etc/passwd", "web:x:7:7::/srv:/bin/sh\n");
+    write(&base, "etc/dinit/environment", "PROGRAM=httpd\n");
+    write(&base, "etc/dinit.d/boot", "depends-on: web\n");
+    write(&base, "etc/dinit.d/web", "type = process\ncommand = /sbin/$PROGRAM\nrun-as = web\n");
+    write(&base, "usr/sbin/httpd", "");
+    std::os::unix::fs::symlink("/usr/sbin", base.path().join("sbin")).unwrap();
+    let root = base.path().to_str().unwrap();
+    let (code, _, err) = run(&["--root", root]);
+    assert_eq!(code, 1);
+    assert!(err.contains("command executable '/sbin/httpd' is not executable by owner."), "{err}");
+
+    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+    fs::set_permissions(base.path().join("usr/sbin/httpd"), mode).unwrap();
+    let (code, out, err) = run(&["--root", root]);
+    assert_eq!((code, out.lines().last()), (0, Some("No problems found.")), "{err}");
+}
+
+#[test]
+fn a_link_in_another_root_does_not_lead_out_of_it() {
+    let base = tempfile::tempdir().unwrap();
+    write(&base, "root/etc/dinit.d/empty", "");
+    write(&base, "secret", "type = internal\n");
+    let link = base.path().join("root/etc/dinit.d/boot");
+    std::os::unix::fs::symlink("../../../../../../../../../secret", &link).unwrap();
+    let (code, _, err) = run(&["--root", base.path().join("root").to_str().unwrap()]);
+    assert_eq!(code, 1);
+    assert!(err.starts_with("Unable to load service 'boot': service description not found."), "{err}");
+}
+
+#[test]
+fn the_text_format_quotes_the_line_and_helps() {
+    let base = tempfile::tempdir().unwrap();
+    write(&base, "a", "type = internal\ncomand = /bin/true\n");
+    let directory = base.path().to_str().unwrap();
+    let (code, _, err) = run(&["--format", "text", "-d", directory, "a"]);
+    let expected = format!(
+        "{directory}/a:2:1: error: unknown setting: 'comand'.\n    2 | comand = /bin/true\n      | ^^^^^^\n\
+         help: there is `command`\nSecondary checks complete.\n"
+    );
+    assert_eq!((code, err), (1, expected));
+}
+
+#[test]
+fn the_json_format_is_one_document_with_every_finding() {
+    let base = tempfile::tempdir().unwrap();
+    write(&base, "a", "nice = 1\noptions: \"x\\\"y\"\n");
+    let directory = base.path().to_str().unwrap();
+    let (code, out, err) = run(&["--format", "json", "-d", directory, "a"]);
+    let words = "the words are runs-on-console";
+    let expected = format!(
+        "{{\"services\":[\"a\"],\"findings\":[{{\"service\":\"a\",\"file\":\"{directory}/a\",\"line\":2,\
+         \"column\":10,\"severity\":\"error\",\"message\":\"setting `options`: unknown option: x\\\"y\",\
+         \"help\":\"{words}"
+    );
+    assert!(out.starts_with(&expected), "{out}");
+    assert!(out.contains("\"lint\":\"ignored-setting\",\"counts\":true}],\"clean\":false}\n"), "{out}");
+    assert_eq!((code, err.as_str()), (1, ""));
+}
+
+#[test]
+fn a_description_that_would_never_end_is_an_error_at_once() {
+    let base = tempfile::tempdir().unwrap();
+    std::os::unix::fs::symlink("/dev/zero", base.path().join("zero")).unwrap();
+    let directory = base.path().to_str().unwrap();
+    let (code, _, err) = run(&["-d", directory, "zero"]);
+    assert_eq!(code, 1);
+    assert!(err.contains("error reading service description: Not a regular file"), "{err}");
+}
+
+#[test]
+fn the_help_names_every_option() {
+    let (code, out, _) = run(&["a", "--help", "--bad"]);
+    assert_eq!(code, 0);
+    for option in ["--services-dir", "-d", "--online", "-n", "--env-file", "--root", "--format", "--user"] {
+        assert!(out.contains(option), "{option}");
+    }
+}
+
+#[test]
+fn junk_and_odd_names_are_warned_of_and_not_counted() {
+    let base = tempfile::tempdir().unwrap();
+    write(&base, "a+b", "type = process\ncommand = /bin/true\nrlimit-core = 5:6x\n");
+    let (code, _, err) = run(&["-d", base.path().to_str().unwrap(), "a+b"]);
+    let expected = "Service 'a+b': warning: service name contains characters outside the documented set\n\
+                    Service 'a+b': warning: rlimit-core: characters after the hard limit are ignored\n\
+                    Secondary checks complete.\n";
+    assert_eq!((code, err.as_str()), (0, expected));
+}

@@ -4,7 +4,8 @@
 //! those of later lines. The walk uses an explicit stack. What loads is kept even if what needed it does not,
 //! and all of it enters the graph at the end.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use dinit_graph::{Dependency, Description, Graph, InsertError, ServiceId};
 use dinit_service::{Place, Problem, ServiceName, ServiceType, SourceFile, Target, Variables, consistency};
@@ -76,9 +77,12 @@ impl<'a> Loader<'a> {
         let mut walk = Walk::new(self.reader(), graph, None);
         let outcome = walk.run(name);
         let Walk { batch, mut messages, .. } = walk;
-        let services = commit(graph, batch, &mut messages);
+        let Committed { services, mut refused } = commit(graph, batch);
+        // The service asked for is the last of the batch: what is wrong with it is the outcome.
+        let own = refused.pop_if(|(refused, _)| refused.as_ref() == name).map(|(_, error)| error);
+        messages.extend(refused.iter().map(|(_, error)| error_message(error)));
         let outcome = outcome.and_then(|()| {
-            graph.find(name).ok_or_else(|| LoadError::other(base_of(name), "has cyclic dependency."))
+            graph.find(name).ok_or_else(|| own.unwrap_or_else(|| LoadError::other(base_of(name), CYCLE)))
         });
         Loading { services, messages, outcome }
     }
@@ -101,34 +105,39 @@ pub(crate) struct Loaded {
     pub(crate) exec: ExecSpec,
 }
 
+/// What came of inserting a batch.
+pub(crate) struct Committed {
+    pub(crate) services: Vec<NewService>,
+    /// What the graph did not take, by full name.
+    pub(crate) refused: Vec<(Arc<[u8]>, LoadError)>,
+}
+
 /// Inserts what loaded. What the graph refuses does not load, and neither does what needs it.
-pub(crate) fn commit(graph: &mut Graph, mut batch: Batch, messages: &mut Vec<Message>) -> Vec<NewService> {
-    let mut services: Vec<Loaded> = std::mem::take(&mut batch.services);
-    let descriptions = |services: &[Loaded]| {
-        let mut ordered: Vec<&Loaded> = services.iter().collect();
-        ordered.sort_by_key(|service| service.began);
-        ordered.into_iter().map(|service| service.description.clone()).collect::<Vec<_>>()
-    };
-    if let Ok(ids) = graph.insert(descriptions(&services)) {
+pub(crate) fn commit(graph: &mut Graph, batch: Batch) -> Committed {
+    let mut services = batch.services;
+    let mut order: Vec<usize> = (0..services.len()).collect();
+    order.sort_by_key(|index| services.get(*index).map(|service| service.began));
+    let descriptions = order.iter().filter_map(|index| services.get(*index));
+    let descriptions = descriptions.map(|service| service.description.clone()).collect();
+    let mut committed = Committed { services: Vec::new(), refused: Vec::new() };
+    if let Ok(ids) = graph.insert(descriptions) {
         services.sort_by_key(|service| service.began);
         let new = |(id, service): (ServiceId, Loaded)| NewService { id, exec: service.exec };
-        return ids.into_iter().zip(services).map(new).collect();
+        committed.services.extend(ids.into_iter().zip(services).map(new));
+        return committed;
     }
     // Only links through placeholders that other loads left behind lead here: the walk does not see them. One by
     // one, in the order in which they were finished, each finds its dependencies in the graph or fails.
-    let mut inserted = Vec::new();
-    for service in services {
-        match graph.insert(vec![service.description]) {
-            Ok(ids) => {
-                inserted.extend(ids.into_iter().map(|id| NewService { id, exec: service.exec.clone() }))
-            }
+    for Loaded { description, exec, .. } in services {
+        match graph.insert(vec![description]).map(|ids| ids.into_iter().next()) {
+            Ok(id) => committed.services.extend(id.map(|id| NewService { id, exec })),
             Err(error) => {
-                let error = LoadError::other(base_of(&service.exec.name), insert_text(&error));
-                messages.push(error_message(&error));
+                let error = LoadError::other(base_of(&exec.name), insert_text(&error));
+                committed.refused.push((exec.name, error));
             }
         }
     }
-    inserted
+    committed
 }
 
 /// Returns the reference's words for what the graph refuses.
@@ -164,7 +173,7 @@ pub(crate) struct Batch {
     /// The links that a `before` makes: from the later service to the earlier ones.
     later: BTreeMap<Vec<u8>, Vec<Vec<u8>>>,
     /// The services that some link of the batch leads to although they were not loaded at that time.
-    awaited: std::collections::BTreeSet<Vec<u8>>,
+    awaited: BTreeSet<Vec<u8>>,
 }
 
 impl Batch {
@@ -576,7 +585,7 @@ impl<'a, 'g> Walk<'a, 'g> {
 
     /// Tells whether links lead from any of `from` to what is sought.
     fn reaches<'n>(&'n self, from: Vec<&'n [u8]>, is_sought: impl Fn(&[u8]) -> bool) -> bool {
-        let mut seen: std::collections::BTreeSet<&[u8]> = from.iter().copied().collect();
+        let mut seen: BTreeSet<&[u8]> = from.iter().copied().collect();
         let mut left = from;
         while let Some(name) = left.pop() {
             if is_sought(name) {
@@ -653,7 +662,7 @@ pub(crate) fn produces_output(kind: dinit_graph::Kind) -> bool {
         .any(|service_type| lower::kind(service_type) == kind)
 }
 
-fn error_message(error: &LoadError) -> Message {
+pub(crate) fn error_message(error: &LoadError) -> Message {
     Message { level: Level::Error, text: error.message(Context::Load) }
 }
 

@@ -7,8 +7,8 @@ use dinit_graph::{
 use crate::error::{LoadError, Message};
 use crate::exec::ExecSpec;
 use crate::load::{
-    CONSUMED_LOG, CONSUMED_TYPE, CYCLE, Loaded, Loader, NO_DEPENDENCY, NewService, SECOND_CONSUMER, Walk,
-    base_of, commit,
+    CONSUMED_LOG, CONSUMED_TYPE, CYCLE, Committed, Loaded, Loader, NO_DEPENDENCY, NewService,
+    SECOND_CONSUMER, Walk, base_of, commit, error_message,
 };
 
 /// What came of reading a service again.
@@ -40,7 +40,8 @@ impl Loader<'_> {
         let mut walk = Walk::new(self.reader(), graph, Some(&name));
         let outcome = walk.again(&name);
         let Walk { batch, mut messages, .. } = walk;
-        let services = commit(graph, batch, &mut messages);
+        let Committed { services, refused } = commit(graph, batch);
+        messages.extend(refused.iter().map(|(_, error)| error_message(error)));
         let outcome = outcome.and_then(|loaded| {
             replace(graph, service, current, loaded, now, effects)
                 .map_err(|text| LoadError::other(base_of(&name), text))

@@ -1,5 +1,6 @@
 //! The numbered examples of the language: one description each, and what is read from it.
 
+mod memory;
 mod support;
 
 use dinit_load::check::{Finding, Options, check};
@@ -9,7 +10,8 @@ use dinit_service::{
     DependencyKind, Layout, LogType, Options as Words, Restart, ServiceDescription, ServiceType, Target,
 };
 
-use support::{MemoryHost, Variable, loader};
+use memory::MemoryHost;
+use support::{Variable, loader};
 
 const EXAMPLES: &str = include_str!("data/descriptions.tsv");
 

@@ -4,12 +4,12 @@
 //! those of later lines. The walk uses an explicit stack. What loads is kept even if what needed it does not,
 //! and all of it enters the graph at the end.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
+use std::collections::BTreeSet;
 
-use dinit_graph::{Dependency, Description, Graph, InsertError, ServiceId};
+use dinit_graph::{Dependency, Description, Graph, ServiceId};
 use dinit_service::{Place, Problem, ServiceName, ServiceType, SourceFile, Target, Variables, consistency};
 
+use crate::batch::{Batch, Committed, Loaded, commit};
 use crate::error::{Context, Failure, Level, LoadError, Message};
 use crate::exec::{ExecSpec, Origin};
 use crate::lower;
@@ -97,111 +97,16 @@ impl<'a> Loader<'a> {
     }
 }
 
-/// A service that is loaded and not yet in the graph.
-pub(crate) struct Loaded {
-    /// When its loading began, and when it was over, as places in two sequences.
-    began: usize,
-    pub(crate) description: Description,
-    pub(crate) exec: ExecSpec,
-}
-
-/// What came of inserting a batch.
-pub(crate) struct Committed {
-    pub(crate) services: Vec<NewService>,
-    /// What the graph did not take, by full name.
-    pub(crate) refused: Vec<(Arc<[u8]>, LoadError)>,
-}
-
-/// Inserts what loaded. What the graph refuses does not load, and neither does what needs it.
-pub(crate) fn commit(graph: &mut Graph, batch: Batch) -> Committed {
-    let mut services = batch.services;
-    let mut order: Vec<usize> = (0..services.len()).collect();
-    order.sort_by_key(|index| services.get(*index).map(|service| service.began));
-    let descriptions = order.iter().filter_map(|index| services.get(*index));
-    let descriptions = descriptions.map(|service| service.description.clone()).collect();
-    let mut committed = Committed { services: Vec::new(), refused: Vec::new() };
-    if let Ok(ids) = graph.insert(descriptions) {
-        services.sort_by_key(|service| service.began);
-        let new = |(id, service): (ServiceId, Loaded)| NewService { id, exec: service.exec };
-        committed.services.extend(ids.into_iter().zip(services).map(new));
-        return committed;
-    }
-    // Only links through placeholders that other loads left behind lead here: the walk does not see them. One by
-    // one, in the order in which they were finished, each finds its dependencies in the graph or fails.
-    for Loaded { description, exec, .. } in services {
-        match graph.insert(vec![description]).map(|ids| ids.into_iter().next()) {
-            Ok(id) => committed.services.extend(id.map(|id| NewService { id, exec })),
-            Err(error) => {
-                let error = LoadError::other(base_of(&exec.name), insert_text(&error));
-                committed.refused.push((exec.name, error));
-            }
-        }
-    }
-    committed
-}
-
-/// Returns the reference's words for what the graph refuses.
-fn insert_text(error: &InsertError) -> &'static str {
-    match error {
-        InsertError::AlreadyLoaded(_) | InsertError::Cycle(_) => CYCLE,
-        InsertError::UnknownDependency { .. } => NO_DEPENDENCY,
-        InsertError::SecondConsumer(_) => SECOND_CONSUMER,
-        InsertError::NoOutput(_) => NO_PIPE,
-    }
-}
-
 pub(crate) const CYCLE: &str = "has cyclic dependency.";
 pub(crate) const NO_DEPENDENCY: &str = "could not load dependency.";
 const NO_OUTPUT: &str =
     "the 'consumer-of' setting specifies a service of a type that does not produce output";
-const NO_PIPE: &str =
+pub(crate) const NO_PIPE: &str =
     "the 'consumer-of' setting specifies a service that does not log via a pipe ('log-type = pipe')";
 pub(crate) const SECOND_CONSUMER: &str =
     "the 'consumer-of' setting specifies a service that already has a consumer";
 pub(crate) const CONSUMED_TYPE: &str = "service has output consumer; service type must correspond to output-producing service (process, bgprocess, or scripted)";
 pub(crate) const CONSUMED_LOG: &str = "service has output consumer; log type must be set to 'pipe'";
-
-/// What has been loaded since the walk began.
-#[derive(Default)]
-pub(crate) struct Batch {
-    /// In the order in which they were finished.
-    services: Vec<Loaded>,
-    /// Where each is in `services`.
-    by_name: BTreeMap<Vec<u8>, usize>,
-    /// Who reads whose output: producer to consumer.
-    consumers: BTreeMap<Vec<u8>, Vec<u8>>,
-    /// The links that a `before` makes: from the later service to the earlier ones.
-    later: BTreeMap<Vec<u8>, Vec<Vec<u8>>>,
-    /// The services that some link of the batch leads to although they were not loaded at that time.
-    awaited: BTreeSet<Vec<u8>>,
-}
-
-impl Batch {
-    fn get(&self, name: &[u8]) -> Option<&Loaded> {
-        self.services.get(*self.by_name.get(name)?)
-    }
-
-    fn add(&mut self, loaded: Loaded) {
-        let name = loaded.description.name.clone();
-        for dependency in &loaded.description.dependencies {
-            match dependency.kind {
-                dinit_graph::DependencyKind::Before => {
-                    self.later.entry(dependency.name.clone()).or_default().push(name.clone());
-                    self.awaited.insert(dependency.name.clone());
-                }
-                dinit_graph::DependencyKind::After => {
-                    self.awaited.insert(dependency.name.clone());
-                }
-                _ => {}
-            }
-        }
-        if let Some(producer) = &loaded.description.consumer_of {
-            self.consumers.insert(producer.clone(), name.clone());
-        }
-        self.by_name.insert(name, self.services.len());
-        self.services.push(loaded);
-    }
-}
 
 /// A walk through the descriptions that one load needs.
 pub(crate) struct Walk<'a, 'g> {

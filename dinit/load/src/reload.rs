@@ -4,11 +4,12 @@ use dinit_graph::{
     Answer, Effect, Graph, Incompatible, Instant, Kind, Refusal, Request, ServiceId, ServiceState,
 };
 
+use crate::batch::{Committed, Loaded, commit};
 use crate::error::{LoadError, Message};
 use crate::exec::ExecSpec;
 use crate::load::{
-    CONSUMED_LOG, CONSUMED_TYPE, CYCLE, Committed, Loaded, Loader, NO_DEPENDENCY, NewService,
-    SECOND_CONSUMER, Walk, base_of, commit, error_message,
+    CONSUMED_LOG, CONSUMED_TYPE, CYCLE, Loader, NO_DEPENDENCY, NewService, SECOND_CONSUMER, Walk, base_of,
+    error_message,
 };
 
 /// What came of reading a service again.

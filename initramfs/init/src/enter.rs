@@ -14,7 +14,7 @@ use nix::sys::statfs::{FsType, TMPFS_MAGIC, statfs};
 use nix::unistd::{chdir, chroot};
 
 use crate::failure::{Evidence, Failure, log};
-use crate::perform::{error_text, path_of};
+use crate::perform::{errno_text, error_text, path_of};
 
 /// `RAMFS_MAGIC` of the kernel's `linux/magic.h`.
 const RAMFS_MAGIC: FsType = FsType(0x8584_58f6);
@@ -31,7 +31,7 @@ pub(crate) fn enter(new_root: &Path) -> Result<(), Failure> {
         .and_then(|()| chdir("/"))
         .map_err(|errno| Failure {
             step: "switch to the new root".to_owned(),
-            cause: errno.desc().to_owned(),
+            cause: errno_text(errno),
             evidence: Evidence::Nothing,
             help: "the root file system was mounted, so this is a fault of the initramfs: please report it",
         })
@@ -108,14 +108,16 @@ pub(crate) fn execute(programs: &[Vec<u8>]) -> Failure {
         };
         causes.push((path, cause));
     }
-    let first = causes.first().map_or(Path::new("/"), |(path, _)| path);
+    let (step, cause) = match &causes[..] {
+        [(path, cause)] => (format!("run `{}`", path.display()), cause.clone()),
+        several => {
+            let told = several.iter().map(|(path, cause)| format!("`{}`: {cause}", path.display()));
+            ("run an init".to_owned(), told.collect::<Vec<_>>().join("; "))
+        }
+    };
     Failure {
-        step: format!("run `{}`", first.display()),
-        cause: causes
-            .iter()
-            .map(|(path, cause)| format!("`{}`: {cause}", path.display()))
-            .collect::<Vec<_>>()
-            .join("; "),
+        step,
+        cause,
         evidence: Evidence::Folder("/"),
         help: "name a program of the root file system with `init=`, such as `init=/bin/sh`, or correct `root=`",
     }
@@ -176,7 +178,7 @@ mod tests {
         fs::set_permissions(&script, fs::Permissions::from_mode(0o755)).expect("mode");
         let missing = place.path().join("none");
         let error = |path: &Path| Command::new(path).exec();
-        assert_eq!(cause_of(&missing, &error(&missing)), "No such file or directory");
+        assert_eq!(cause_of(&missing, &error(&missing)), "no such file or directory");
         assert!(cause_of(&script, &error(&script)).contains("interpreter"));
         let empty = place.path().join("empty");
         fs::write(&empty, "\u{1}\u{2}").expect("written");

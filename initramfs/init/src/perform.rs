@@ -70,7 +70,7 @@ fn mount_early(early: &EarlyMount) -> Result<(), Failure> {
         Err(errno) => {
             return Err(Failure {
                 step: format!("mount `{}` on `{}`", early.kind, early.place),
-                cause: errno.desc().to_owned(),
+                cause: errno_text(errno),
                 evidence: Evidence::Nothing,
                 help: "use a kernel that is built with this file system",
             });
@@ -107,7 +107,7 @@ fn try_load(module: &Module) -> Result<(), String> {
     match finit_module(&file, &parameters, flags) {
         // There already, or for a device that is not there.
         Ok(()) | Err(Errno::EEXIST | Errno::ENODEV) => Ok(()),
-        Err(errno) => Err(errno.desc().to_owned()),
+        Err(errno) => Err(errno_text(errno)),
     }
 }
 
@@ -168,7 +168,7 @@ fn mount_root(how: &RootMount, device: &Path) -> Result<(), Failure> {
             Err(errno) => last = errno,
         }
     }
-    let mut cause = last.desc().to_owned();
+    let mut cause = errno_text(last);
     if last == Errno::ENODEV {
         cause.push_str(" (the kernel does not know the file system)");
     }
@@ -197,7 +197,7 @@ fn move_mounts() -> Result<(), Failure> {
             let missing = errno == Errno::ENOENT;
             Failure {
                 step,
-                cause: if missing { "it has no such folder".to_owned() } else { errno.desc().to_owned() },
+                cause: if missing { "it has no such folder".to_owned() } else { errno_text(errno) },
                 evidence: Evidence::Folder(NEW_ROOT),
                 help: "make the folders `/dev`, `/proc`, `/run` and `/sys` in the image, or correct `root=`",
             }
@@ -209,9 +209,21 @@ fn move_mounts() -> Result<(), Failure> {
 /// The text of an error without the number that its `Display` adds.
 pub(crate) fn error_text(error: &io::Error) -> String {
     match error.raw_os_error() {
-        Some(number) => Errno::from_raw(number).desc().to_owned(),
+        Some(number) => errno_text(Errno::from_raw(number)),
         None => error.to_string(),
     }
+}
+
+/// The text of an error number, beginning in lower case as all our messages do.
+pub(crate) fn errno_text(errno: Errno) -> String {
+    let mut text = errno.desc().to_owned();
+    // `I/O error` stays what it is.
+    if text.chars().nth(1).is_some_and(|second| second.is_ascii_lowercase())
+        && let Some(first) = text.get_mut(..1)
+    {
+        first.make_ascii_lowercase();
+    }
+    text
 }
 
 /// Bytes as a path.

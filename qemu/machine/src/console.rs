@@ -7,6 +7,9 @@ use crate::config::FailureText;
 /// The most that is kept; older output is forgotten, so a guest that prints for ever cannot fill the memory.
 const KEPT: usize = 16 << 20;
 
+/// Longer lines than this are few, so this much text for each is enough to find a number of them.
+const LONG_LINE: usize = 400;
+
 /// Everything printed so far, and a cursor behind what was already expected.
 #[derive(Debug, Default)]
 pub(crate) struct Transcript {
@@ -71,10 +74,20 @@ impl Transcript {
 
     /// The last lines, without control sequences; empty lines are left out.
     pub(crate) fn last_lines(&self, count: usize) -> Vec<String> {
-        let tail = self.bytes.len().saturating_sub(count * 400);
-        let lines: Vec<String> = self.bytes[tail..].split(|&b| b == b'\n').map(plain).collect();
-        let mut lines: Vec<String> = lines.into_iter().filter(|line| !line.trim().is_empty()).collect();
-        lines.drain(..lines.len().saturating_sub(count));
+        let tail = self.bytes.len().saturating_sub(count * LONG_LINE);
+        last_of(lines_of(&self.bytes[tail..]), count)
+    }
+
+    /// The lines before and behind the first failure text, most of them behind; the last lines if there is none.
+    pub(crate) fn lines_around_failure(&self, count: usize) -> Vec<String> {
+        let Some((position, _)) = self.failure else { return self.last_lines(count) };
+        let at = self.offset(position);
+        let line = self.bytes[..at].iter().rposition(|&b| b == b'\n').map_or(0, |i| i + 1);
+        let from = line.saturating_sub(count * LONG_LINE);
+        let mut lines = last_of(lines_of(&self.bytes[from..line]), count / 3);
+        let to = (line + count * LONG_LINE).min(self.bytes.len());
+        lines.extend(lines_of(&self.bytes[line..to]));
+        lines.truncate(count);
         lines
     }
 
@@ -97,6 +110,16 @@ impl Transcript {
             .min();
         self.searched = self.end();
     }
+}
+
+/// Cuts text into its lines, without control sequences and without empty ones.
+fn lines_of(text: &[u8]) -> Vec<String> {
+    text.split(|&b| b == b'\n').map(plain).filter(|line| !line.trim().is_empty()).collect()
+}
+
+fn last_of(mut lines: Vec<String>, count: usize) -> Vec<String> {
+    lines.drain(..lines.len().saturating_sub(count));
+    lines
 }
 
 fn find(haystack: &[u8], needle: &[u8]) -> Option<usize> {
@@ -175,6 +198,16 @@ mod tests {
         let transcript = printed(&["a\r\n\r\n\x1b[1;32mb\x1b[0m\r\nc"]);
         assert_eq!(transcript.last_lines(2), ["b", "c"]);
         assert_eq!(transcript.last_lines(9), ["a", "b", "c"]);
+    }
+
+    #[test]
+    fn around_a_failure_are_the_lines_that_explain_it() {
+        let before: String = (0..50).map(|n| format!("before {n}\n")).collect();
+        let behind: String = (0..50).map(|n| format!("behind {n}\n")).collect();
+        let transcript = printed(&[&before, "Kernel panic\n", &behind]);
+        let expected = ["before 48", "before 49", "Kernel panic", "behind 0", "behind 1", "behind 2"];
+        assert_eq!(transcript.lines_around_failure(6), expected);
+        assert_eq!(printed(&["a\nb\n"]).lines_around_failure(1), ["b"]);
     }
 
     #[test]

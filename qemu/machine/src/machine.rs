@@ -89,7 +89,7 @@ impl Machine {
             channels.push((name.clone(), stream));
         }
         let monitor =
-            Monitor::new(monitor_stream).map_err(|failure| with_console(&shared.lock(), failure))?;
+            Monitor::new(monitor_stream).map_err(|failure| why_no_monitor(&shared, failure))?;
         let closable = channels.iter().map(|(_, stream)| stream.try_clone()).collect::<io::Result<_>>();
         let closable = closable.map_err(|cause| host("share the sockets in", folder.path(), cause))?;
         let guard = guard(Arc::clone(&shared), closable, config.silence);
@@ -287,8 +287,26 @@ impl Drop for Machine {
     }
 }
 
+/// Adds to a failure what the console shows of it: what is around it, or what came last.
 fn with_console(state: &State, failure: Failure) -> Error {
-    Error { failure: Box::new(failure), console: state.transcript.last_lines(LINES_IN_ERRORS) }
+    let console = match failure {
+        Failure::Guest { .. } => state.transcript.lines_around_failure(LINES_IN_ERRORS),
+        _ => state.transcript.last_lines(LINES_IN_ERRORS),
+    };
+    Error { failure: Box::new(failure), console }
+}
+
+/// A monitor that is closed at once mostly means that QEMU is ending, and then its own reason counts.
+fn why_no_monitor(shared: &Shared, failure: Failure) -> Error {
+    let deadline = Instant::now() + LAST_WORDS;
+    let mut state = shared.lock();
+    while state.exit.is_none() && Instant::now() < deadline {
+        state = shared.wait(state, Some(deadline));
+    }
+    match state.exit.clone() {
+        Some(exit) => with_console(&state, Failure::Ended { exit }),
+        None => with_console(&state, failure),
+    }
 }
 
 fn host(deed: &'static str, path: &Path, cause: io::Error) -> Failure {

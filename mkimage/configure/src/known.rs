@@ -7,7 +7,11 @@ use crate::Class;
 /// Says how a script can be dealt with other than by running it; nothing for most.
 pub(crate) fn class_of(script: &[u8]) -> Option<Class> {
     let text = std::str::from_utf8(script).ok()?;
-    let tends = text.lines().map(str::trim).all(|line| {
+    let (interpreter, commands) = text.split_once('\n')?;
+    if !matches!(interpreter.trim_end(), "#!/bin/sh" | "#! /bin/sh" | "#!/bin/sh -e") {
+        return None;
+    }
+    let tends = commands.lines().map(str::trim).all(|line| {
         line.is_empty()
             || line.starts_with('#')
             || matches!(line, "set -e" | "exit 0")
@@ -38,6 +42,7 @@ mod tests {
 
     #[test]
     fn one_line_more_and_the_script_is_run() {
+        assert_eq!(class_of(b"#!/usr/bin/python3\nexit 0\n"), None);
         for line in [
             "chown root:mail /var/mail",
             "dpkg-maintscript-helper rm_conffile /etc/a 1 -- \"$@\"; reboot",

@@ -2,7 +2,7 @@
 
 use crate::diversions::{Arrangements, FileOwners};
 use crate::package::{Package, absolute_path};
-use crate::sandbox::{FileId, Job, Record, Sandbox, mode_on_disk, path_of};
+use crate::sandbox::{FileId, Job, Outcome, Record, Sandbox, mode_on_disk, path_of};
 use crate::triggers::{Interests, Pending};
 use crate::{
     Class, Configured, Error, Options, Owner, PackageControl, Progress, Report, ScriptRun, database, known,
@@ -14,7 +14,6 @@ use std::fs;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
-use std::process::ExitStatus;
 use std::time::{Duration, Instant};
 
 /// Configures a directory that holds the unpacked files of all packages.
@@ -225,8 +224,23 @@ impl Stage<'_> {
         let job = Job { argv: &argv, environment: &environment };
         let outcome = self.sandbox.run(&job, &mut || (self.progress)(progress))?;
         run.duration = started.elapsed();
-        run.output = outcome.output;
-        check(run, outcome.status)
+        let ending = match outcome {
+            Outcome::Ended { status, output } => {
+                run.output = output;
+                if status.success() {
+                    return Ok(());
+                }
+                status.to_string()
+            }
+            Outcome::NotStarted(why) => format!("it could not be started: {why}"),
+        };
+        Err(Error::Script {
+            package: run.package.clone(),
+            script: run.script.clone(),
+            arguments: run.arguments.clone(),
+            status: ending,
+            output: run.output.clone(),
+        })
     }
 
     /// Makes the index of each kernel's modules, which no package brings along.
@@ -278,20 +292,6 @@ impl Stage<'_> {
         }
         Ok(configured)
     }
-}
-
-/// Makes an error of a script that did not end well.
-fn check(run: &ScriptRun, status: ExitStatus) -> Result<(), Error> {
-    if status.success() {
-        return Ok(());
-    }
-    Err(Error::Script {
-        package: run.package.clone(),
-        script: run.script.clone(),
-        arguments: run.arguments.clone(),
-        status: status.to_string(),
-        output: run.output.clone(),
-    })
 }
 
 /// Walks the tree and writes down what is recorded of each path.

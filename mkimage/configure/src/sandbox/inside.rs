@@ -136,7 +136,7 @@ fn run(request: &Message) -> Message {
     end_everything_else();
     match outcome {
         Ok((status, output)) => Message::new(telling::ENDED, vec![wire::numbers([status as u64]), output]),
-        Err(error) => failed(&error.to_string()),
+        Err(error) => Message::new(telling::NOT_STARTED, vec![error.to_string().into_bytes()]),
     }
 }
 

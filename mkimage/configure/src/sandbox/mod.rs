@@ -50,6 +50,7 @@ mod telling {
     pub(super) const RECORDS: u8 = 5;
     pub(super) const NO_NAMESPACES: u8 = 6;
     pub(super) const NOT_SET_UP: u8 = 7;
+    pub(super) const NOT_STARTED: u8 = 8;
 }
 
 /// A program that calls [`sandbox_main`] when its first argument is [`SANDBOX_ARGUMENT`].
@@ -118,10 +119,12 @@ pub(crate) struct Job<'a> {
     pub(crate) environment: &'a [(&'a str, &'a str)],
 }
 
-/// How a command ended.
-pub(crate) struct Outcome {
-    pub(crate) status: ExitStatus,
-    pub(crate) output: Vec<u8>,
+/// What became of a command.
+pub(crate) enum Outcome {
+    /// It ran, and printed what is kept here.
+    Ended { status: ExitStatus, output: Vec<u8> },
+    /// It could not be started, for the reason given.
+    NotStarted(String),
 }
 
 /// The builder's end of a sandbox.
@@ -169,10 +172,13 @@ impl Sandbox {
         }
         self.tell(&Message::new(asking::RUN, parts))?;
         self.wait_for_reply(may_go_on)?;
-        let reply = self.reply(telling::ENDED)?;
+        let reply = self.reply_of(&[telling::ENDED, telling::NOT_STARTED])?;
+        if reply.kind == telling::NOT_STARTED {
+            return Ok(Outcome::NotStarted(String::from_utf8_lossy(&reply.parts.concat()).into_owned()));
+        }
         let [status, output] = <[Vec<u8>; 2]>::try_from(reply.parts).map_err(|_| garbled())?;
         let [status] = wire::unpack::<1>(&status).map_err(|_| garbled())?;
-        Ok(Outcome { status: ExitStatus::from_raw(status as i32), output })
+        Ok(Outcome::Ended { status: ExitStatus::from_raw(status as i32), output })
     }
 
     /// Tells the sandbox the owners and modes of paths; gives back those that are not there.
@@ -219,8 +225,12 @@ impl Sandbox {
     }
 
     fn reply(&mut self, expected: u8) -> Result<Message, Error> {
+        self.reply_of(&[expected])
+    }
+
+    fn reply_of(&mut self, expected: &[u8]) -> Result<Message, Error> {
         let Ok(Some(reply)) = Message::receive(&mut self.output) else { return Err(self.ended()) };
-        if reply.kind == expected {
+        if expected.contains(&reply.kind) {
             return Ok(reply);
         }
         let cause = || {

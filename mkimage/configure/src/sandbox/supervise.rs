@@ -137,6 +137,15 @@ impl Caller {
 
     /// Gives the path that means for us what `path` means for the caller.
     fn seen_from_here(&self, directory: i32, path: &[u8]) -> PathBuf {
+        // These mean another directory to each process.
+        for own in [b"/proc/self/".as_slice(), b"/proc/thread-self/", b"/dev/fd/"] {
+            if let Some(rest) = path.strip_prefix(own) {
+                let base = if own == b"/dev/fd/" { "fd/" } else { "" };
+                let mut full = self.process_path(base).into_os_string();
+                full.push(OsStr::from_bytes(rest));
+                return full.into();
+            }
+        }
         let base = if path.starts_with(b"/") {
             "root".to_owned()
         } else if directory == CURRENT_DIRECTORY {

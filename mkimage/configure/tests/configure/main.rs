@@ -6,10 +6,12 @@
 mod bench;
 mod small;
 mod unpack;
+mod world;
 
-use mkimage_configure::{Error, SANDBOX_ARGUMENT};
+use mkimage_configure::SANDBOX_ARGUMENT;
 use std::io::{self, Write};
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
 use std::process::ExitCode;
 
 /// A test: it passes, or it panics, or it cannot run here for the reason it gives.
@@ -18,26 +20,26 @@ type Test = fn() -> Result<(), Skipped>;
 /// Why a test cannot run on this machine.
 pub(crate) struct Skipped(pub String);
 
-impl Skipped {
-    /// Tells what cannot be had here from what is wrong.
-    pub(crate) fn unless_a_defect(error: Error) -> Self {
-        match error {
-            Error::NoNamespaces { .. } => Self(format!("{error}: {:?}", std::error::Error::source(&error))),
-            error => panic!("{error}: {:?}", std::error::Error::source(&error)),
-        }
-    }
-}
-
 fn main() -> ExitCode {
     let arguments: Vec<_> = std::env::args_os().skip(1).collect();
     if arguments.first().is_some_and(|first| first == SANDBOX_ARGUMENT) {
         return mkimage_configure::sandbox_main(arguments.into_iter().skip(1));
     }
     let arguments: Vec<String> = arguments.into_iter().filter_map(|text| text.into_string().ok()).collect();
-    if arguments.first().is_some_and(|first| first == "--debs") {
-        return bench::run(&arguments);
+    match arguments.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
+        ["--debs", ..] => bench::run(&arguments),
+        ["--hold", root] => say(&small::hold(Path::new(root))),
+        ["--portrait", root] => match small::portrait(Path::new(root)) {
+            Ok(portrait) => say(&portrait),
+            Err(Skipped(why)) => say(&format!("skipped: {why}")),
+        },
+        _ => run_tests(&arguments),
     }
-    run_tests(&arguments)
+}
+
+/// Prints what another run of this program wants to know.
+fn say(text: &str) -> ExitCode {
+    if write!(io::stdout(), "{text}").is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
 /// Runs the tests whose names have one of the arguments in them, as the usual harness does.

@@ -5,7 +5,7 @@ use std::ffi::OsStr;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
-use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Component, Path, PathBuf};
 
 use crate::{Accounts, ErrorCode, Host, HostError, Kind, Metadata, Opened, Stage, User};
@@ -59,8 +59,7 @@ impl SystemHost {
     }
 
     fn stamp(&self, path: &[u8]) -> Option<Stamp> {
-        let place = self.resolve(path).ok()?;
-        let data = fs::metadata(place.real).ok()?;
+        let data = self.resolve(path).ok()?.data;
         Some((data.ino(), data.mtime(), data.mtime_nsec(), data.size()))
     }
 
@@ -89,14 +88,13 @@ impl SystemHost {
 impl Host for SystemHost {
     fn read(&self, path: &[u8]) -> Result<Opened, HostError> {
         let place = self.resolve(path).map_err(open_error)?;
-        let data = fs::metadata(&place.real).map_err(open_error)?;
-        refuse_irregular(&data)?;
+        refuse_irregular(&place.data)?;
         // Should another file have taken its place by now, opening it must not wait either.
         let flags = libc::O_NONBLOCK | libc::O_NOCTTY;
         let file = OpenOptions::new().read(true).custom_flags(flags).open(&place.real).map_err(open_error)?;
         let data = file.metadata().map_err(read_error)?;
         refuse_irregular(&data)?;
-        let text = read_bounded(file)?;
+        let text = read_bounded(file, data.len())?;
         let modified = (data.mtime(), u32::try_from(data.mtime_nsec()).unwrap_or_default());
         Ok(Opened { text, directory: place.directory(), modified })
     }
@@ -112,8 +110,10 @@ impl Host for SystemHost {
     }
 
     fn metadata(&self, path: &[u8]) -> Result<Metadata, HostError> {
-        let place = self.resolve(path).map_err(open_error)?;
-        let data = fs::metadata(place.real).map_err(open_error)?;
+        let data = match &self.root {
+            None => fs::metadata(Path::new(OsStr::from_bytes(path))).map_err(open_error)?,
+            Some(_) => self.resolve(path).map_err(open_error)?.data,
+        };
         let kind = match data.file_type() {
             kind if kind.is_file() => Kind::Regular,
             kind if kind.is_dir() => Kind::Directory,
@@ -145,6 +145,8 @@ struct Place {
     real: PathBuf,
     /// The same path as it is called inside the root.
     inside: PathBuf,
+    /// What is there; not a symbolic link.
+    data: fs::Metadata,
 }
 
 impl Place {
@@ -159,8 +161,9 @@ impl Place {
 /// Follows the symbolic links that the last component of a path is; the system follows those before it.
 fn follow_last(mut path: PathBuf) -> io::Result<Place> {
     for _ in 0..=MAX_LINKS {
-        if !fs::symlink_metadata(&path)?.file_type().is_symlink() {
-            return Ok(Place { real: path.clone(), inside: path });
+        let data = fs::symlink_metadata(&path)?;
+        if !data.file_type().is_symlink() {
+            return Ok(Place { real: path.clone(), inside: path, data });
         }
         let target = fs::read_link(&path)?;
         path.pop();
@@ -199,7 +202,9 @@ fn follow_below(root: &Path, path: &Path) -> io::Result<Place> {
             inside = candidate;
         }
     }
-    Ok(Place { real: below(root, &inside), inside })
+    let real = below(root, &inside);
+    let data = fs::symlink_metadata(&real)?;
+    Ok(Place { real, inside, data })
 }
 
 /// Returns the components of a path that matter, the last one first.
@@ -222,12 +227,15 @@ fn refuse_irregular(data: &fs::Metadata) -> Result<(), HostError> {
     if kind.is_dir() {
         return Err(HostError::read(libc::EISDIR));
     }
-    debug_assert!(kind.is_fifo() || kind.is_socket() || kind.is_block_device() || kind.is_char_device());
     Err(HostError { stage: Stage::Read, code: ErrorCode::NotRegular })
 }
 
-fn read_bounded(file: File) -> Result<Vec<u8>, HostError> {
+/// Reads a file of about `expected` bytes; one that is longer than a description can be is refused.
+fn read_bounded(file: File, expected: u64) -> Result<Vec<u8>, HostError> {
+    // One byte more than is there, so that the end is found without growing.
+    let room = usize::try_from(expected.min(MAX_FILE)).unwrap_or_default().saturating_add(1);
     let mut text = Vec::new();
+    text.try_reserve_exact(room).map_err(|_| HostError::read(libc::ENOMEM))?;
     file.take(MAX_FILE + 1).read_to_end(&mut text).map_err(read_error)?;
     if u64::try_from(text.len()).unwrap_or(u64::MAX) > MAX_FILE {
         return Err(HostError { stage: Stage::Read, code: ErrorCode::TooLarge });

@@ -3,7 +3,7 @@
 use dinit_service::{LogType, Options, ServiceDescription, ServiceType, consistency};
 
 use crate::read::join;
-use crate::{Host, HostError, Kind, Metadata};
+use crate::{HostError, Kind, Metadata};
 
 /// A lint that applies.
 pub(super) struct Lint {
@@ -83,12 +83,15 @@ pub(super) fn of_settings(d: &ServiceDescription) -> Vec<Lint> {
     lints
 }
 
+/// Tells what a path leads to.
+pub(super) type Look<'a> = dyn Fn(&[u8]) -> Result<Metadata, HostError> + 'a;
+
 /// Finds paths that lead nowhere. Variables are substituted.
-pub(super) fn of_files(host: &dyn Host, d: &ServiceDescription, description_directory: &[u8]) -> Vec<Lint> {
+pub(super) fn of_files(look: &Look<'_>, d: &ServiceDescription, description_directory: &[u8]) -> Vec<Lint> {
     let mut lints = Vec::new();
     let working_directory =
         d.working_dir.as_deref().filter(|path| !path.is_empty()).unwrap_or(description_directory);
-    if let Err(error) = directory(host, working_directory) {
+    if let Err(error) = directory(look, working_directory) {
         lints.push(Lint {
             name: "missing-working-dir",
             setting: Some("working-dir"),
@@ -101,25 +104,25 @@ pub(super) fn of_files(host: &dyn Host, d: &ServiceDescription, description_dire
         ("stop-command", "stop command executable", &d.stop_command),
     ] {
         if let Some(word) = words.first().filter(|_| consistency::has_command(words)) {
-            lints.extend(executable(host, setting, what, word));
+            lints.extend(executable(look, setting, what, word));
         }
     }
     if d.log_type == LogType::File
         && let Some(path) = d.logfile.as_deref().filter(|path| !path.is_empty())
     {
-        lints.extend(log_directory(host, path, working_directory));
+        lints.extend(log_directory(look, path, working_directory));
     }
     lints
 }
 
-fn directory(host: &dyn Host, path: &[u8]) -> Result<(), HostError> {
-    match host.metadata(path)?.kind {
+fn directory(look: &Look<'_>, path: &[u8]) -> Result<(), HostError> {
+    match look(path)?.kind {
         Kind::Directory => Ok(()),
         Kind::Regular | Kind::Other => Err(HostError::open(libc::ENOTDIR)),
     }
 }
 
-fn executable(host: &dyn Host, setting: &'static str, what: &str, word: &[u8]) -> Option<Lint> {
+fn executable(look: &Look<'_>, setting: &'static str, what: &str, word: &[u8]) -> Option<Lint> {
     const OWNER_MAY_EXECUTE: u32 = 0o100;
     let named = |before: &str, after: &str| {
         [before.as_bytes(), what.as_bytes(), b" '", word, b"'", after.as_bytes()].concat()
@@ -128,7 +131,7 @@ fn executable(host: &dyn Host, setting: &'static str, what: &str, word: &[u8]) -
         let help = "write the whole path; the search path of the daemon may be another";
         ("relative-executable", named("", " is not an absolute path"), help)
     } else {
-        match host.metadata(word) {
+        match look(word) {
             Err(error) => {
                 let help = "the program is not there, or cannot be reached";
                 ("missing-executable", named("could not stat ", &format!(": {error}")), help)
@@ -146,13 +149,13 @@ fn executable(host: &dyn Host, setting: &'static str, what: &str, word: &[u8]) -
     Some(Lint { name, setting: Some(setting), text, help })
 }
 
-fn log_directory(host: &dyn Host, path: &[u8], working_directory: &[u8]) -> Option<Lint> {
+fn log_directory(look: &Look<'_>, path: &[u8], working_directory: &[u8]) -> Option<Lint> {
     let shown: &[u8] = match path.iter().rposition(|&byte| byte == b'/') {
         None => b".",
         Some(0) => b"/",
         Some(slash) => path.get(..slash).unwrap_or_default(),
     };
-    let text = match host.metadata(&join(working_directory, shown)) {
+    let text = match look(&join(working_directory, shown)) {
         Err(error) => {
             let end = format!("': {error}");
             [b"could not access logfile directory '".as_slice(), shown, end.as_bytes()].concat()

@@ -8,7 +8,7 @@ mod lints;
 mod secondary;
 
 use std::borrow::Cow;
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use diagnostics::{Diagnostic, Severity};
@@ -21,6 +21,7 @@ use dinit_service::{
 use crate::load::Loader;
 use crate::read::{Read, ReadError, Reader};
 use crate::steps::{Step, dependency_directory, missing_account, steps};
+use crate::{Host, HostError, Metadata};
 
 /// A reference is not followed if it is more than this many links below a service that was named.
 const MAX_LINKS: u32 = 33;
@@ -83,13 +84,14 @@ pub fn check(loader: &Loader<'_>, names: &[Vec<u8>], options: Options) -> Report
     let mut listed: BTreeSet<Vec<u8>> = names.iter().cloned().collect();
     let mut records: BTreeMap<Vec<u8>, Record> = BTreeMap::new();
     let mut report = Report::default();
+    let seen = Seen { host: loader.host, known: RefCell::default() };
     while let Some((name, depth)) = queue.pop_front() {
         let name = ServiceName::new(name);
         if records.contains_key(name.as_bytes()) {
             report.services.push(Checked { name, description: None, findings: Vec::new() });
             continue;
         }
-        let Examined { description, references, findings } = examine(loader, &name, options);
+        let Examined { description, references, findings } = examine(loader, &name, options, &seen);
         if let Some(description) = &description {
             for reference in references.iter().filter(|_| depth < MAX_LINKS) {
                 if !listed.contains(&reference.name) {
@@ -155,11 +157,11 @@ enum Form {
 }
 
 /// Checks one service by itself.
-fn examine(loader: &Loader<'_>, name: &ServiceName, options: Options) -> Examined {
+fn examine(loader: &Loader<'_>, name: &ServiceName, options: Options, seen: &Seen<'_>) -> Examined {
     let variables = Noticing { variables: loader.variables, is_used: Cell::new(false) };
     let reader = Reader { variables: &variables, ..loader.reader() };
     let mut examination =
-        Examination { name, files: Vec::new(), findings: Vec::new(), references: Vec::new() };
+        Examination { name, files: Vec::new(), findings: Vec::new(), references: Vec::new(), seen };
     let description = examination.run(&reader, &variables, options);
     let Examination { findings, references, .. } = examination;
     Examined { description, references, findings }
@@ -167,6 +169,7 @@ fn examine(loader: &Loader<'_>, name: &ServiceName, options: Options) -> Examine
 
 struct Examination<'n> {
     name: &'n ServiceName,
+    seen: &'n Seen<'n>,
     files: Vec<SourceFile>,
     findings: Vec<Finding>,
     references: Vec<Reference>,
@@ -342,7 +345,9 @@ impl Examination<'_> {
         if let Some(problem) = consistency::consumer(&read.parsed.description) {
             self.add(Form::General, problem, None);
         }
-        for lint in lints::of_files(reader.host, &read.parsed.description, &read.origin.directory) {
+        let look = |path: &[u8]| self.seen.metadata(path);
+        let file_lints = lints::of_files(&look, &read.parsed.description, &read.origin.directory);
+        for lint in file_lints {
             self.lint(lint, &read);
         }
         self.chain_target(reader, &read);
@@ -442,6 +447,23 @@ fn form_of(problem: &Problem) -> Form {
         Layout::Line | Layout::LineAndSetting => Form::Position,
         Layout::Setting => Form::Setting,
         Layout::Plain => Form::General,
+    }
+}
+
+/// What was found at paths: services have their programs and directories in common.
+struct Seen<'a> {
+    host: &'a dyn Host,
+    known: RefCell<BTreeMap<Vec<u8>, Result<Metadata, HostError>>>,
+}
+
+impl Seen<'_> {
+    fn metadata(&self, path: &[u8]) -> Result<Metadata, HostError> {
+        if let Some(known) = self.known.borrow().get(path) {
+            return *known;
+        }
+        let found = self.host.metadata(path);
+        self.known.borrow_mut().insert(path.to_vec(), found);
+        found
     }
 }
 

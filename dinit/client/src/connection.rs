@@ -189,6 +189,11 @@ impl Connection {
         }
     }
 
+    /// Looks at the events that have arrived with answers so far, oldest first.
+    pub fn pending_events(&self) -> impl Iterator<Item = &Info> {
+        self.events.iter()
+    }
+
     /// Takes the events that have arrived with answers so far.
     pub fn take_events(&mut self) -> Vec<Info> {
         self.events.drain(..).collect()

@@ -2,6 +2,7 @@
 
 mod change;
 mod dependency;
+mod enable;
 mod environment;
 mod list;
 mod load;
@@ -42,8 +43,13 @@ pub(crate) fn run(invocation: &Invocation, host: &Host, output: &mut Output<'_>)
         Command::RemoveDependency { kind, from, to } => {
             dependency::remove(&mut open()?, *kind, from, to, output)
         }
-        Command::Enable { .. } | Command::Disable { .. } => {
-            Err(Failure::new("enabling and disabling services is not supported yet"))
+        Command::Enable { from, to } => {
+            let edit = enable::Edit { action: enable::Action::Enable, from: from.as_deref(), to };
+            enable::run(&edit, general, host, output)
+        }
+        Command::Disable { from, to } => {
+            let edit = enable::Edit { action: enable::Action::Disable, from: from.as_deref(), to };
+            enable::run(&edit, general, host, output)
         }
         Command::SetTrigger { service, set } => trigger::set(&mut open()?, service, *set),
         Command::SetEnvironment { variables } => environment::set(&mut open()?, variables, host),

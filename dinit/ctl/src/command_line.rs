@@ -479,3 +479,6 @@ fn signal_number(word: &[u8]) -> Option<i32> {
     }
     std::str::from_utf8(word.trim_ascii_start()).ok()?.parse().ok()
 }
+
+#[cfg(test)]
+mod tests;

@@ -36,3 +36,6 @@ fn run(arguments: &[std::ffi::OsString], host: &Host, out: &mut dyn Write, err: 
     };
     output.finish(result)
 }
+
+#[cfg(test)]
+mod tests;

@@ -139,6 +139,17 @@ impl Session {
         Ok(joined(&self.description_directory(service)?, base_name(name)))
     }
 
+    /// Says whether an event that has arrived already tells how the start of a service came out.
+    pub(crate) fn has_start_outcome(&self, service: Handle) -> bool {
+        self.connection.pending_events().any(|info| match info {
+            Info::ServiceEvent { service: of, event, .. }
+            | Info::ServiceEvent5 { service: of, event, .. } => {
+                *of == service && matches!(event, ServiceEvent::Started | ServiceEvent::FailedStart)
+            }
+            Info::Environment { .. } | Info::Other { .. } => false,
+        })
+    }
+
     /// Waits for the next event of a service. The older of the two packets for each event counts only with
     /// daemons that send no other.
     pub(crate) fn event(&mut self, service: Handle) -> Outcome<(ServiceEvent, Option<Status>)> {
@@ -215,8 +226,7 @@ fn passed_stream(general: &General, host: &Host) -> Outcome<Option<UnixStream>> 
 }
 
 fn connect(general: &General, host: &Host) -> Outcome<UnixStream> {
-    let default = if host.uid == 0 { Instance::System } else { Instance::User };
-    let instance = general.instance.unwrap_or(default);
+    let instance = general.instance.unwrap_or_else(|| host.default_instance());
     let given = general.socket_path.clone().map(|path| PathBuf::from(std::ffi::OsString::from_vec(path)));
     let is_given = given.is_some();
     let path =

@@ -192,3 +192,6 @@ pub(crate) fn suffixes(status: &Status) -> String {
     }
     text
 }
+
+#[cfg(test)]
+mod tests;

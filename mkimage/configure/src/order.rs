@@ -1,8 +1,8 @@
 //! The order in which packages are configured: what is depended on comes first.
 //!
 //! Where packages depend on each other in a circle, the circle is opened at a package that has no `postinst`, as
-//! policy section 7.2 has it, else at the first by name. Essential packages come before all others, since scripts
-//! may use them without saying so, and among them those that make the accounts come first of all.
+//! policy section 7.2 has it, else at the first by name. Essential packages, with what they depend on, come before
+//! all others, since scripts may use them without saying so; first of all come those that make the accounts.
 
 use crate::package::Package;
 use std::collections::BTreeMap;
@@ -23,6 +23,11 @@ pub(crate) fn of(packages: &[Package<'_>]) -> Vec<usize> {
         if let Some(index) = packages.iter().position(|package| package.name == *name) {
             ordering.placed[index] = true;
             ordering.order.push(index);
+        }
+    }
+    for index in ordering.order.clone() {
+        for needed in ordering.dependencies(index).into_iter().rev() {
+            ordering.place(needed);
         }
     }
     let mut names: Vec<usize> = (0..packages.len()).collect();
@@ -133,10 +138,10 @@ mod tests {
             control("lib", "Pre-Depends: base:any\n", true),
             control("base", "", true),
             control("shell", "Essential: yes\nDepends: lib\n", true),
-            control("base-files", "Essential: yes\n", true),
+            control("base-files", "Essential: yes\nPre-Depends: awk\n", true),
             control("base-passwd", "Essential: yes\nDepends: lib\n", true),
         ]);
-        assert_eq!(order, ["base-passwd", "base-files", "base", "lib", "shell", "zawk", "app"]);
+        assert_eq!(order, ["base-passwd", "base-files", "base", "lib", "zawk", "shell", "app"]);
     }
 
     #[test]

@@ -137,17 +137,14 @@ impl Stage<'_> {
         };
         self.total = self.packages.iter().map(scripts).sum();
         let mut pending = Pending::default();
-        let (essential, others): (Vec<usize>, Vec<usize>) =
-            order.into_iter().partition(|index| self.packages[*index].essential);
         // The scripts of essential packages use each other's programs, so all are prepared before one is finished.
-        for index in &essential {
+        for index in order.iter().filter(|index| self.packages[**index].essential) {
             self.run_script(*index, "preinst", &["install"])?;
         }
-        for index in essential {
-            self.configure_package(index, &mut pending)?;
-        }
-        for index in others {
-            self.run_script(index, "preinst", &["install"])?;
+        for index in order {
+            if !self.packages[index].essential {
+                self.run_script(index, "preinst", &["install"])?;
+            }
             self.configure_package(index, &mut pending)?;
         }
         self.run_triggers(pending)

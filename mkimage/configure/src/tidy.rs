@@ -17,9 +17,11 @@ enum Treatment {
     Clear,
     /// The directory's entries that end so go: dpkg, debconf and shadow keep the state before the last change.
     RemoveEndingIn(&'static str),
+    /// The directory's entries that start so go.
+    RemoveStartingWith(&'static str),
 }
 
-use Treatment::{Clear, Empty, Remove, RemoveEndingIn};
+use Treatment::{Clear, Empty, Remove, RemoveEndingIn, RemoveStartingWith};
 
 /// Every path that is treated, and why it has to be.
 const TREATMENTS: &[(&str, Treatment, &str)] = &[
@@ -29,6 +31,7 @@ const TREATMENTS: &[(&str, Treatment, &str)] = &[
     ("var/log/apt", Clear, "logs of this build"),
     ("var/log/fontconfig.log", Remove, "a log of this build"),
     ("var/cache/ldconfig/aux-cache", Remove, "has inode numbers and times; made again by the next ldconfig"),
+    ("var/cache/man", Clear, "has the times of links that scripts made; `mandb` makes it again"),
     ("var/cache/debconf", RemoveEndingIn("-old"), "the state before the last change"),
     ("var/lib/dpkg", RemoveEndingIn("-old"), "the state before the last change"),
     ("var/lib/dpkg/lock", Remove, "made again when dpkg next runs"),
@@ -45,6 +48,13 @@ const TREATMENTS: &[(&str, Treatment, &str)] = &[
     ("var/lib/dbus/machine-id", Remove, "names one machine; dbus falls back to the other"),
     ("var/lib/systemd/random-seed", Remove, "a seed that many machines share is none"),
     ("var/lib/urandom/random-seed", Remove, "a seed that many machines share is none"),
+    (
+        "etc/ssh",
+        RemoveStartingWith("ssh_host_"),
+        "a key that many machines share is none; `ssh-keygen -A` makes it",
+    ),
+    ("etc/ssl/private/ssl-cert-snakeoil.key", Remove, "a key that many machines share is none"),
+    ("etc/ssl/certs/ssl-cert-snakeoil.pem", Remove, "the certificate of that key"),
     ("var/tmp", Clear, "left over by scripts"),
     ("root/.bash_history", Remove, "left over by scripts"),
 ];
@@ -61,22 +71,32 @@ pub(crate) fn tidy(root: &Path) -> Result<Vec<Vec<u8>>, Error> {
                 fs::write(&place, b"").map_err(|cause| failed("empty", &place, cause))?;
                 note(root, &place, &mut tidied);
             }
-            Clear if metadata.is_dir() => remove_entries(root, &place, "", &mut tidied)?,
-            RemoveEndingIn(end) if metadata.is_dir() => remove_entries(root, &place, end, &mut tidied)?,
-            Empty | Clear | RemoveEndingIn(_) => {}
+            Clear if metadata.is_dir() => remove_entries(root, &place, ("", ""), &mut tidied)?,
+            RemoveEndingIn(end) if metadata.is_dir() => remove_entries(root, &place, ("", end), &mut tidied)?,
+            RemoveStartingWith(start) if metadata.is_dir() => {
+                remove_entries(root, &place, (start, ""), &mut tidied)?;
+            }
+            Empty | Clear | RemoveEndingIn(_) | RemoveStartingWith(_) => {}
         }
     }
     Ok(tidied)
 }
 
-fn remove_entries(root: &Path, directory: &Path, end: &str, tidied: &mut Vec<Vec<u8>>) -> Result<(), Error> {
+/// Removes the entries of a directory whose names start and end so.
+fn remove_entries(
+    root: &Path,
+    directory: &Path,
+    (start, end): (&str, &str),
+    tidied: &mut Vec<Vec<u8>>,
+) -> Result<(), Error> {
     let entries = fs::read_dir(directory).map_err(|cause| failed("read", directory, cause))?;
     let mut names = Vec::new();
     for entry in entries {
         names.push(entry.map_err(|cause| failed("read", directory, cause))?.file_name());
     }
     names.sort();
-    for name in names.iter().filter(|name| name.as_bytes().ends_with(end.as_bytes())) {
+    let is_meant = |name: &[u8]| name.starts_with(start.as_bytes()) && name.ends_with(end.as_bytes());
+    for name in names.iter().filter(|name| is_meant(name.as_bytes())) {
         remove(root, &directory.join(name), tidied)?;
     }
     Ok(())
@@ -122,11 +142,11 @@ mod tests {
         assert!(!root.path().join("etc/machine-id").exists());
 
         write("etc/machine-id");
+        write("etc/ssh/ssh_host_rsa_key");
+        write("etc/ssh/sshd_config");
         write("var/tmp/left/over");
-        assert_eq!(
-            tidy(root.path()).expect("tidy"),
-            [b"/etc/machine-id".to_vec(), b"/var/tmp/left".to_vec()]
-        );
+        let expected = ["/etc/machine-id", "/etc/ssh/ssh_host_rsa_key", "/var/tmp/left"];
+        assert_eq!(tidy(root.path()).expect("tidy"), expected.map(|path| path.as_bytes().to_vec()));
         assert_eq!(fs::read(root.path().join("etc/machine-id")).expect("read"), b"");
     }
 }

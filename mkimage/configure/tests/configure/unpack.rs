@@ -6,6 +6,7 @@ use std::fs::{self, File, Permissions};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
+use std::time::{Duration, UNIX_EPOCH};
 
 /// The links of a merged `/usr`, which archives expect.
 const MERGED: &[&str] = &["bin", "sbin", "lib", "lib64"];
@@ -34,16 +35,19 @@ fn unpack(path: &Path, root: &Path) -> PackageControl {
     let mut data = Vec::new();
     deb.copy_data_tar(&mut data).expect("data");
     let mut archive = tar::Archive::new(data.as_slice());
+    let mut directories = Vec::new();
     for entry in archive.entries().expect("entries") {
         let mut entry = entry.expect("entry");
         let path = entry.path_bytes().into_owned();
         let header = entry.header();
         let owner = Owner { uid: header.uid().expect("uid") as u32, gid: header.gid().expect("gid") as u32 };
         let mode = header.mode().expect("mode");
+        let time = UNIX_EPOCH + Duration::from_secs(header.mtime().expect("time"));
         control.files.push(PackageFile { path: path.clone(), owner, mode });
         let place = root.join(std::ffi::OsStr::from_bytes(&path));
         let kind = entry.header().entry_type();
         if kind.is_dir() {
+            directories.push((place.clone(), time));
             if !place.is_dir() && fs::symlink_metadata(&place).is_err() {
                 fs::create_dir_all(&place).expect("make directory");
                 fs::set_permissions(&place, Permissions::from_mode(mode & 0o1777 | 0o700)).expect("mode");
@@ -60,9 +64,13 @@ fn unpack(path: &Path, root: &Path) -> PackageControl {
             let mut file = File::create(&place).expect("create");
             std::io::copy(&mut entry, &mut file).expect("write");
             file.set_permissions(Permissions::from_mode(mode & 0o777 | 0o600)).expect("mode");
+            file.set_modified(time).expect("time");
         } else {
             panic!("{path:?} is of an unexpected kind");
         }
+    }
+    for (directory, time) in directories.iter().rev() {
+        File::open(directory).and_then(|handle| handle.set_modified(*time)).expect("time");
     }
     control
 }

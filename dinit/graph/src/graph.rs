@@ -235,6 +235,7 @@ impl Graph {
             waiting_for_console: self.console.is_waiting(slot),
             has_console: self.console.is_holder(slot),
             start_skipped: record.start_skipped,
+            start_failed: record.start_failed,
             stop_reason: record.reason,
             exec_failure: record.exec_failure,
             exit_status: record.exit_status,

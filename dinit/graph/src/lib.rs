@@ -24,6 +24,7 @@ extern crate alloc;
 #[cfg(test)]
 extern crate std;
 
+mod change;
 mod console;
 mod edge;
 mod effect;

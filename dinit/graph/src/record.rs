@@ -51,9 +51,9 @@ pub(crate) enum Starting {
 /// What a service on the way down is doing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Stopping {
-    /// Some hard dependent is still up. `intact`: the service was up when it was told to stop, and still is what it
-    /// was, so that cancelling the stop makes it up again without a start action.
-    AwaitingDependents { intact: bool },
+    /// Some hard dependent is still up. `was_up`: the service was up when it was told to stop, so that
+    /// cancelling the stop makes it up again without a start action (D3).
+    AwaitingDependents { was_up: bool },
     /// `kill-all-on-stop`: every process is being killed before the stop action.
     AwaitingKillAll,
     /// The stop action has begun, or an interrupted start is coming to its end.

@@ -145,6 +145,8 @@ pub struct Status {
     pub has_console: bool,
     /// Whether the last start was ended by the user's interrupt (`skippable`).
     pub start_skipped: bool,
+    /// Whether its last start failed and none has begun since: the STOPPED that follows is not logged (LC 6.6).
+    pub start_failed: bool,
     /// Why it stopped last.
     pub stop_reason: StopReason,
     /// What went wrong with the launch; only meaningful with [`StopReason::ExecFailed`].

@@ -48,6 +48,8 @@ pub struct Graph {
 
     pub(crate) propagation: VecDeque<Slot>,
     pub(crate) transition: VecDeque<Slot>,
+    /// Services whose process is gone and that may come up again before their dependents are down.
+    pub(crate) relaunch: VecDeque<Slot>,
     pub(crate) console: Console,
     pub(crate) active_count: usize,
     pub(crate) shutdown: Option<ShutdownKind>,
@@ -94,6 +96,7 @@ impl Graph {
             next_order: 0,
             propagation: VecDeque::new(),
             transition: VecDeque::new(),
+            relaunch: VecDeque::new(),
             console: Console::default(),
             active_count: 0,
             shutdown: None,
@@ -124,7 +127,8 @@ impl Graph {
         answer
     }
 
-    /// Empties both queues: all propagation before any transition, one transition at a time (LC 5).
+    /// Empties the queues: all propagation before any transition, one transition at a time (LC 5). What still
+    /// waits for its dependents when nothing else can move may be launched again at once (LC 9.3).
     pub(crate) fn settle(&mut self) {
         loop {
             if let Some(slot) = self.propagation.pop_front() {
@@ -133,6 +137,8 @@ impl Graph {
             } else if let Some(slot) = self.transition.pop_front() {
                 self.record_mut(slot).in_transition = false;
                 self.transition(slot);
+            } else if let Some(slot) = self.relaunch.pop_front() {
+                self.relaunch_early(slot);
             } else {
                 break;
             }

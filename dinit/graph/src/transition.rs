@@ -35,7 +35,7 @@ impl Graph {
                 if !self.is_dependent_in_the_way(slot) {
                     self.begin_stop(slot);
                 } else if self.may_relaunch_early(slot) {
-                    self.relaunch_early(slot);
+                    self.relaunch.push_back(slot);
                 }
             }
             State::Starting(Starting::AwaitingDelay | Starting::Acting)
@@ -151,14 +151,18 @@ impl Graph {
     /// Whether the process of a service that shall come up again is gone while dependents are still going down.
     fn may_relaunch_early(&self, slot: Slot) -> bool {
         let record = self.record(slot);
-        record.is_process_kind()
+        matches!(record.state, State::Stopping(Stopping::AwaitingDependents { .. }))
+            && record.is_process_kind()
             && record.main == Main::Absent
             && record.target == Target::Started
             && !record.pin_stop
     }
 
     /// Begins the restart without waiting for the dependents, and without a STOPPED (LC 9.3, D10).
-    fn relaunch_early(&mut self, slot: Slot) {
+    pub(crate) fn relaunch_early(&mut self, slot: Slot) {
+        if !self.may_relaunch_early(slot) {
+            return;
+        }
         self.cancel_timer(slot);
         self.give_up_console(slot);
         self.record_mut(slot).forced = false;

@@ -284,7 +284,7 @@ impl Graph {
         self.launch_failed(slot, failure);
     }
 
-    fn launch_failed(&mut self, slot: Slot, failure: ExecFailure) {
+    pub(crate) fn launch_failed(&mut self, slot: Slot, failure: ExecFailure) {
         self.record_mut(slot).exec_failure = Some(failure);
         self.fail_start(slot, Some(StopReason::ExecFailed));
         self.stopped(slot);

@@ -229,10 +229,10 @@ impl Agent {
         }
     }
 
-    /// Ends the guest through dinit; returns once dinit has accepted it.
+    /// Ends the guest through dinit; returns when dinit is being asked, so wait for the machine's end after.
     ///
     /// # Errors
-    /// dinit refuses, or the guest ended before it answered.
+    /// dinit cannot be asked, or the guest ended before that.
     pub fn shut_down(&mut self, how: Shutdown) -> Result<(), AgentError> {
         let request = self.ask(&ToGuest::Shutdown(how))?;
         self.wait_done(request)

@@ -44,7 +44,8 @@ pub enum ToGuest {
         /// Whether to answer only once it is started or has failed.
         wait: Wait,
     },
-    /// End the guest through dinit. Answered by [`ToHost::Done`] when dinit has accepted it.
+    /// End the guest through dinit. Answered by [`ToHost::Done`] once dinit can be asked, right before it
+    /// is: from then on the agent may be stopped at any moment.
     Shutdown(Shutdown),
 }
 

@@ -30,12 +30,16 @@ pub(crate) fn shut_down(link: &Link, request: u32, how: Shutdown) -> io::Result<
         Shutdown::Reboot => ShutdownKind::Reboot,
         Shutdown::Halt => ShutdownKind::Halt,
     };
-    let asked = Connection::open(Path::new(address::SYSTEM_SOCKET))
-        .and_then(|mut dinit| dinit.request(&Request::Shutdown { kind }));
-    match asked {
-        Ok(Reply::Ack) => link.send(request, &ToHost::Done),
-        Ok(other) => link.refuse(request, &told(&ClientError::Unexpected(other))),
-        Err(error) => link.refuse(request, &told(&error)),
+    // The answer goes out first: dinit begins to stop services, and this one among them, as soon as it is asked.
+    let mut dinit = match Connection::open(Path::new(address::SYSTEM_SOCKET)) {
+        Ok(dinit) => dinit,
+        Err(error) => return link.refuse(request, &told(&error)),
+    };
+    link.send(request, &ToHost::Done)?;
+    match dinit.request(&Request::Shutdown { kind }) {
+        Ok(Reply::Ack) | Err(ClientError::Closed | ClientError::Read(_)) => Ok(()),
+        Ok(other) => Err(io::Error::other(ClientError::Unexpected(other).to_string())),
+        Err(error) => Err(io::Error::other(told(&error))),
     }
 }
 

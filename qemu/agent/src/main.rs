@@ -140,8 +140,13 @@ impl Desk {
 
     /// Does what may take long on a thread of its own.
     fn apart(&self, request: u32, deed: impl FnOnce() -> io::Result<()> + Send + 'static) -> io::Result<()> {
-        // A deed that cannot answer has lost the host, which the reading thread learns by itself.
-        match thread::Builder::new().spawn(move || drop(deed())) {
+        let deed = move || {
+            // Mostly the host is lost, which the reading thread learns by itself; else the console is left to tell.
+            if let Err(error) = deed() {
+                let _ = writeln!(io::stderr(), "guest-agent: {error}");
+            }
+        };
+        match thread::Builder::new().spawn(deed) {
             Ok(_) => Ok(()),
             Err(error) => self.link.refuse(request, &format!("cannot start a thread: {error}")),
         }

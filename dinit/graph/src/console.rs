@@ -43,11 +43,6 @@ impl Console {
     pub(crate) fn holder(&self) -> Option<Slot> {
         self.holder
     }
-
-    /// Who waits, first come first.
-    pub(crate) fn waiting(&self) -> impl Iterator<Item = Slot> + '_ {
-        self.queue.iter().copied()
-    }
 }
 
 impl Graph {

@@ -9,6 +9,7 @@ use crate::edge::{Edge, EdgeId, Edges};
 use crate::effect::{Effect, Notice, Role};
 use crate::event::Event;
 use crate::id::{Instant, RunId, ServiceId};
+#[cfg(any(test, debug_assertions))]
 use crate::invariants;
 use crate::record::{Record, Slot, State};
 use crate::request::{Answer, Request, ShutdownKind};
@@ -61,6 +62,8 @@ pub struct Graph {
     pub(crate) out: Vec<Effect>,
     #[cfg(test)]
     pub(crate) trace: Vec<crate::tests::Trace>,
+    #[cfg(test)]
+    pub(crate) violation: Option<alloc::string::String>,
 }
 
 /// One link as seen from one of its ends.
@@ -106,6 +109,8 @@ impl Graph {
             out: Vec::new(),
             #[cfg(test)]
             trace: Vec::new(),
+            #[cfg(test)]
+            violation: None,
         }
     }
 
@@ -130,7 +135,13 @@ impl Graph {
     /// Empties the queues: all propagation before any transition, one transition at a time (LC 5). What still
     /// waits for its dependents when nothing else can move may be launched again at once (LC 9.3).
     pub(crate) fn settle(&mut self) {
+        #[cfg(any(test, debug_assertions))]
+        let mut touched = alloc::collections::BTreeSet::new();
         loop {
+            #[cfg(any(test, debug_assertions))]
+            {
+                touched.extend(self.propagation.front().or(self.transition.front()));
+            }
             if let Some(slot) = self.propagation.pop_front() {
                 self.record_mut(slot).in_propagation = false;
                 self.propagate(slot);
@@ -143,7 +154,19 @@ impl Graph {
                 break;
             }
         }
-        debug_assert_eq!(invariants::violated(self), None);
+        #[cfg(any(test, debug_assertions))]
+        self.demand(invariants::violated_by(self, &touched));
+    }
+
+    /// Stops a debug build where an invariant is violated; in tests it is remembered, to be told with what led there.
+    #[cfg(any(test, debug_assertions))]
+    pub(crate) fn demand(&mut self, violation: Option<alloc::string::String>) {
+        #[cfg(test)]
+        if self.violation.is_none() {
+            self.violation = violation;
+        }
+        #[cfg(not(test))]
+        assert_eq!(violation, None, "the service graph is not what it must be");
     }
 
     /// Has a service looked at in the propagation phase.

@@ -32,6 +32,7 @@ mod event;
 mod graph;
 mod id;
 mod insert;
+#[cfg(any(test, debug_assertions))]
 mod invariants;
 mod lifecycle;
 mod links;

@@ -121,7 +121,9 @@ impl Graph {
     /// Stops a service, or takes note that it shall stop later (LC 6.3, 6.5).
     pub(crate) fn told_to_stop(&mut self, slot: Slot, restart: bool) {
         let record = self.record(slot);
-        let is_held_up = record.is_up_or_coming() && record.is_pinned_started();
+        // A pin holds what has begun. What waits for a dependency that is taken away cannot come up, pinned or not.
+        let is_held_up =
+            record.is_up_or_coming() && record.is_pinned_started() && !record.is_fundamentally_stopped();
         let is_due = record.forced || restart || record.target == Target::Stopped;
         if record.state == State::Stopped || is_held_up || !is_due {
             return;

@@ -84,10 +84,12 @@ pub(crate) enum Main {
         run: RunId,
         role: Role,
     },
-    /// The launcher succeeded; the answer about the pid file is awaited. `daemon` is the run it may name.
+    /// The launcher succeeded; the answer about the pid file is awaited. `daemon` is the run it may name, and `ended`
+    /// holds an end of that one that came first.
     ReadingPidFile {
         run: RunId,
         daemon: RunId,
+        ended: Option<ExitStatus>,
     },
     /// A daemon whose end will not be noticed.
     Unsupervised {

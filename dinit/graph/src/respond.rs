@@ -194,10 +194,14 @@ impl Graph {
         self.aim_for_stopped(slot);
         self.deactivate(slot, Loss::WhileStopping);
         let record = self.record_mut(slot);
-        if record.state != State::Stopped && !record.start_failed {
-            record.reason = StopReason::Normal;
-            self.mark_stop(slot);
+        if record.state == State::Stopped {
+            return;
         }
+        // Why a start failed stays known while its process is still going down.
+        if !record.start_failed {
+            record.reason = StopReason::Normal;
+        }
+        self.mark_stop(slot);
     }
 
     fn restart(&mut self, slot: Slot, manner: Manner) -> Result<Answer, Answer> {

@@ -5,6 +5,8 @@
 
 use crate::effect::Effect;
 use crate::graph::Graph;
+#[cfg(any(test, debug_assertions))]
+use crate::invariants;
 use crate::links::Loss;
 use crate::propagate::Entry;
 use crate::record::{Main, Slot, Starting, State, Stopping};
@@ -78,6 +80,8 @@ impl Graph {
     }
 
     fn begin_start_action(&mut self, slot: Slot) {
+        #[cfg(any(test, debug_assertions))]
+        self.demand(invariants::start_forbidden(self, slot));
         self.set_state(slot, State::Starting(Starting::Acting));
         let record = self.record_mut(slot);
         let cause = record.restart.take();
@@ -198,6 +202,8 @@ impl Graph {
     }
 
     fn begin_stop_action(&mut self, slot: Slot) {
+        #[cfg(any(test, debug_assertions))]
+        self.demand(invariants::stop_forbidden(self, slot));
         self.set_state(slot, State::Stopping(Stopping::Acting));
         match self.record(slot).spec.kind {
             Kind::Internal | Kind::Triggered => self.stopped(slot),

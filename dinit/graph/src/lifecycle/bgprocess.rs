@@ -11,20 +11,20 @@ impl Graph {
     /// The launcher succeeded, in whatever state of the service: its daemon is looked for (D7, D8).
     pub(crate) fn read_pid_file(&mut self, slot: Slot, run: RunId) {
         let daemon = self.new_run(slot);
-        self.record_mut(slot).main = Main::ReadingPidFile { run, daemon };
+        self.record_mut(slot).main = Main::ReadingPidFile { run, daemon, ended: None };
         self.emit(Effect::ReadPidFile { service: self.id_of(slot), run, daemon });
     }
 
     /// The pid file was read.
     pub(crate) fn pid_file_read(&mut self, run: RunId, found: Daemon) {
         let Some(slot) = self.runs.get(&run).copied() else { return };
-        let Main::ReadingPidFile { run: launcher, daemon } = self.record(slot).main else { return };
+        let Main::ReadingPidFile { run: launcher, daemon, ended } = self.record(slot).main else { return };
         if launcher != run {
             return;
         }
         self.runs.remove(&run);
         self.cancel_timer(slot);
-        match found {
+        match ended.map_or(found, Daemon::Ended) {
             Daemon::Supervised => {
                 self.record_mut(slot).main = Main::Alive { run: daemon, role: Role::Main };
                 self.daemon_found(slot);

@@ -13,7 +13,11 @@ impl Graph {
         let record = self.record(slot);
         let is_up = record.spec.readiness == Readiness::Execution;
         match record.state {
-            State::Stopping(Stopping::Acting) => self.issue_late_stop(slot),
+            State::Stopping(Stopping::Acting) => {
+                if !has_ended {
+                    self.issue_late_stop(slot);
+                }
+            }
             State::Stopping(Stopping::AwaitingKillAll) | State::Stopped => {}
             State::Starting(_) | State::Started | State::Stopping(_) if !is_up => {
                 if !has_ended {

@@ -59,6 +59,7 @@ impl Graph {
     pub(crate) fn launch(&mut self, slot: Slot, role: Role, relaunch: bool) {
         let run = self.new_run(slot);
         let record = self.record_mut(slot);
+        debug_assert_eq!(record.main, Main::Absent);
         record.main = Main::Launched { run, role, ended: None };
         record.stop_issued = false;
         let console = if self.console.is_holder(slot) {
@@ -215,7 +216,8 @@ impl Graph {
         record.main = Main::Alive { run, role };
         match role {
             Role::Main => self.process_executed(slot, run, ended.is_some()),
-            Role::Launcher => self.issue_late_stop(slot),
+            Role::Launcher if ended.is_none() => self.issue_late_stop(slot),
+            Role::Launcher => {}
             Role::StartCommand | Role::ScriptedStopCommand | Role::ServiceStopCommand => {}
         }
         if let Some(status) = ended {
@@ -306,6 +308,9 @@ impl Graph {
                 self.cancel_timer(slot);
             }
             Main::Alive { run: main, role } if main == run => self.main_ended(slot, run, role, status),
+            Main::ReadingPidFile { run: launcher, daemon, ended: None } if daemon == run => {
+                record.main = Main::ReadingPidFile { run: launcher, daemon, ended: Some(status) };
+            }
             Main::Absent
             | Main::Launched { .. }
             | Main::Alive { .. }

@@ -326,6 +326,9 @@ fn run_step(
         None => (text, None),
     };
     let got_reply = step(world, action);
+    if let Some(violation) = world.complaint.take().or_else(|| crate::invariants::violated(&world.graph)) {
+        return Err(violation);
+    }
     if let Some(expected) = expected_reply
         && got_reply.as_deref() != Some(expected)
     {

@@ -1,7 +1,8 @@
 //! A world for a graph under test: it performs effects, remembers runs and timers, and tells what became visible.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::format;
+use std::io::Write;
 use std::string::{String, ToString};
 use std::vec::Vec;
 
@@ -22,6 +23,27 @@ pub(crate) enum Which {
     StopCommand,
 }
 
+/// A process outside, as its run has been reported so far.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Process {
+    pub(crate) service: ServiceId,
+    pub(crate) role: Role,
+    pub(crate) is_executed: bool,
+    /// Its end was reported before its exec status.
+    pub(crate) has_ended: bool,
+    pub(crate) is_read: bool,
+    pub(crate) is_supervised: bool,
+    /// It was sent a signal.
+    pub(crate) is_told: bool,
+}
+
+/// When the world answers what only takes a moment: the console, a chain, the killing of all processes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Pace {
+    AtOnce,
+    WhenTold,
+}
+
 /// The graph and what is outside of it.
 pub(crate) struct World {
     pub(crate) graph: Graph,
@@ -35,6 +57,17 @@ pub(crate) struct World {
     pub(crate) pid_files: BTreeMap<ServiceId, Daemon>,
     pub(crate) chains: BTreeMap<ServiceId, String>,
     pub(crate) seen: Vec<(String, String)>,
+    pub(crate) pace: Pace,
+    /// Answers that are due, in the order in which they were asked for.
+    pub(crate) due: VecDeque<Event>,
+    pub(crate) processes: BTreeMap<RunId, Process>,
+    /// What happened, unworded, since it was last looked at.
+    pub(crate) history: Vec<Trace>,
+    is_console_claimed: bool,
+    /// The first order that must never have been given.
+    pub(crate) complaint: Option<String>,
+    /// Whether everything is told as it happens.
+    pub(crate) is_loud: bool,
 }
 
 impl World {
@@ -55,6 +88,13 @@ impl World {
             pid_files: BTreeMap::new(),
             chains: BTreeMap::new(),
             seen: Vec::new(),
+            pace: Pace::AtOnce,
+            due: VecDeque::new(),
+            processes: BTreeMap::new(),
+            history: Vec::new(),
+            is_console_claimed: false,
+            complaint: None,
+            is_loud: false,
         }
     }
 
@@ -68,15 +108,54 @@ impl World {
 
     pub(crate) fn request(&mut self, request: Request) -> Answer {
         let mut effects = Vec::new();
+        self.tell(format_args!("  {:?} {request:?}", self.now));
         let answer = self.graph.request(self.now, request, &mut effects);
         self.perform(effects);
+        self.answer_what_is_due();
         answer
     }
 
     pub(crate) fn event(&mut self, event: Event) {
+        self.report(event);
+        self.answer_what_is_due();
+    }
+
+    /// Tells the graph something, and leaves for later what it asks for.
+    pub(crate) fn report(&mut self, event: Event) {
+        match event {
+            Event::Executed { run } => {
+                let has_ended = self.processes.get_mut(&run).is_some_and(|process| {
+                    process.is_executed = true;
+                    process.has_ended
+                });
+                if has_ended {
+                    self.processes.remove(&run);
+                }
+            }
+            Event::ExecFailed { run, .. } | Event::LaunchRefused { run, .. } => {
+                self.processes.remove(&run);
+            }
+            Event::Exited { run, .. } => match self.processes.get_mut(&run) {
+                Some(process) if !process.is_executed => process.has_ended = true,
+                Some(_) => {
+                    self.processes.remove(&run);
+                }
+                None => {}
+            },
+            _ => {}
+        }
         let mut effects = Vec::new();
+        self.tell(format_args!("  {:?} {event:?}", self.now));
         self.graph.step(self.now, event, &mut effects);
         self.perform(effects);
+    }
+
+    fn answer_what_is_due(&mut self) {
+        while self.pace == Pace::AtOnce
+            && let Some(event) = self.due.pop_front()
+        {
+            self.report(event);
+        }
     }
 
     /// Does something to the graph that no request can, and performs what comes of it.
@@ -85,6 +164,7 @@ impl World {
         self.graph.settle();
         let effects = core::mem::take(&mut self.graph.out);
         self.perform(effects);
+        self.answer_what_is_due();
     }
 
     /// Moves the clock, firing timers at their own moments.
@@ -104,24 +184,41 @@ impl World {
         self.now = goal;
     }
 
+    /// Carries out effects, and complains about those that must never be given.
     fn perform(&mut self, effects: Vec<Effect>) {
         for trace in core::mem::take(&mut self.graph.trace) {
-            self.write_down(trace);
+            if self.is_loud {
+                self.tell(format_args!("    {trace:?}"));
+            }
+            self.history.push(trace.clone());
+            if self.pace == Pace::AtOnce {
+                self.write_down(trace);
+            }
         }
         for effect in effects {
             match effect {
-                Effect::Launch { .. }
-                | Effect::Signal { .. }
-                | Effect::EnableReadiness { .. }
-                | Effect::ForgetRun { .. }
-                | Effect::ReturnConsole
-                | Effect::RetakeTerminal
+                Effect::ForgetRun { run } => {
+                    self.processes.remove(&run);
+                }
+                Effect::RetakeTerminal
                 | Effect::CloseSocket { .. }
                 | Effect::RootWritable
                 | Effect::LogAvailable
                 | Effect::Announce { .. }
                 | Effect::Note { .. } => {}
+                Effect::Launch { service, role, run, .. } => self.launch(service, role, run),
+                Effect::Signal { run, .. } => match self.processes.get_mut(&run) {
+                    Some(process) if !process.has_ended => process.is_told = true,
+                    Some(_) | None => self.complain(format!("{run:?} is signalled and not there")),
+                },
+                Effect::EnableReadiness { run } => match self.processes.get_mut(&run) {
+                    Some(process) => process.is_read = true,
+                    None => self.complain(format!("{run:?} is asked for readiness and not there")),
+                },
                 Effect::ArmTimer { service, timer, deadline, .. } => {
+                    if self.timers.keys().any(|(other, _)| *other == service) {
+                        self.complain(format!("INV-S9: a second timer for {service:?}"));
+                    }
                     self.timers.insert((service, timer), deadline);
                 }
                 Effect::CancelTimer { service, timer } => {
@@ -129,21 +226,57 @@ impl World {
                 }
                 Effect::ReadPidFile { service, run, daemon } => {
                     let found = self.pid_files.get(&service).copied().unwrap_or(Daemon::Unusable);
-                    if matches!(found, Daemon::Supervised | Daemon::Unsupervised) {
+                    let is_supervised = found == Daemon::Supervised;
+                    if is_supervised || found == Daemon::Unsupervised {
                         self.current.insert((service, Which::Main), daemon);
+                        self.processes.insert(daemon, Process { is_executed: true, is_supervised, ..fresh(service, Role::Main) });
                     }
-                    self.event(Event::PidFileRead { run, daemon: found });
+                    self.due.push_back(Event::PidFileRead { run, daemon: found });
                 }
-                Effect::ClaimConsole => self.event(Event::ConsoleYielded),
-                Effect::KillAll { service } => self.event(Event::AllKilled { service }),
+                Effect::ClaimConsole => {
+                    if self.is_console_claimed {
+                        self.complain("the console is claimed twice".to_string());
+                    }
+                    self.is_console_claimed = true;
+                    self.due.push_back(Event::ConsoleYielded);
+                }
+                Effect::ReturnConsole => self.is_console_claimed = false,
+                Effect::KillAll { service } => self.due.push_back(Event::AllKilled { service }),
                 Effect::Chain { service } => {
-                    if let Some(target) = self.chains.get(&service).cloned() {
-                        let service = self.id(&target);
-                        self.event(Event::ChainResolved { service });
+                    let target = self.chains.get(&service);
+                    if let Some(service) = target.and_then(|name| self.graph.find(name.as_bytes())) {
+                        self.due.push_back(Event::ChainResolved { service });
                     }
                 }
             }
         }
+    }
+
+    fn launch(&mut self, service: ServiceId, role: Role, run: RunId) {
+        let is_beside = |role| role == Role::ServiceStopCommand;
+        let others = self.processes.values().filter(|other| other.service == service);
+        let living: BTreeSet<bool> = others.map(|other| is_beside(other.role)).collect();
+        if living.contains(&is_beside(role)) {
+            self.complain(format!("INV-O5: {service:?} launches a second {role:?}"));
+        }
+        self.processes.insert(run, fresh(service, role));
+    }
+
+    fn complain(&mut self, complaint: String) {
+        self.tell(format_args!("  complaint: {complaint}"));
+        self.complaint.get_or_insert(complaint);
+    }
+
+    /// Says something in a run that is told as it happens.
+    pub(crate) fn tell(&self, what: core::fmt::Arguments<'_>) {
+        if self.is_loud {
+            let _ = writeln!(std::io::stderr(), "{what}");
+        }
+    }
+
+    /// Whether the manager's own log is kept from the console.
+    pub(crate) fn is_console_claimed(&self) -> bool {
+        self.is_console_claimed
     }
 
     /// Puts one visible thing into the words of LC 13, with the service it belongs to.
@@ -184,7 +317,7 @@ impl World {
                 return;
             }
             Trace::Effect(Effect::Chain { service }) => {
-                let target = self.chains.get(&service).unwrap().clone();
+                let Some(target) = self.chains.get(&service).cloned() else { return };
                 self.seen.push((target.clone(), format!("load({target})")));
                 return;
             }
@@ -240,6 +373,18 @@ impl World {
         words.extend(reason.map(|reason| format!("reason={reason}")));
         words.sort();
         words
+    }
+}
+
+fn fresh(service: ServiceId, role: Role) -> Process {
+    Process {
+        service,
+        role,
+        is_executed: false,
+        has_ended: false,
+        is_read: false,
+        is_supervised: true,
+        is_told: false,
     }
 }
 

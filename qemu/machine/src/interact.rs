@@ -55,7 +55,9 @@ pub(crate) fn run(
     loop {
         drain(&process.wake);
         shown = show(shared, shown, screen)?;
-        if let Some(exit) = shared.lock().exit.clone() {
+        // On a line of its own, so that the lock is free again when the rest is shown.
+        let exit = shared.lock().exit.clone();
+        if let Some(exit) = exit {
             show(shared, shown, screen)?;
             return Ok(Interaction::Ended(exit));
         }
@@ -145,6 +147,20 @@ pub(crate) fn drain(mut wake: &UnixStream) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_end_of_the_guest_ends_the_session_after_all_it_printed() {
+        let shared = std::sync::Arc::new(Shared::new(Vec::new()));
+        let words = ["sh", "-c", "read line; echo heard $line"].map(std::ffi::OsString::from);
+        let mut process = Process::spawn(&words, &shared).expect("`sh` can be run");
+        let mut keyboard = tempfile::tempfile().expect("temporary file");
+        keyboard.write_all(b"you\n").expect("written");
+        io::Seek::rewind(&mut keyboard).expect("rewound");
+        let mut screen = Vec::new();
+        let ended = run(&mut process, &shared, &keyboard, &mut screen).expect("usable");
+        assert!(matches!(ended, Interaction::Ended(exit) if exit.is_clean()));
+        assert_eq!(screen, b"heard you\n");
+    }
 
     #[test]
     fn keys_before_the_escape_key_still_reach_the_guest() {

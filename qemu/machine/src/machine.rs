@@ -88,8 +88,7 @@ impl Machine {
             let stream = accept(listener, path, &process, &shared, deadline)?;
             channels.push((name.clone(), stream));
         }
-        let monitor =
-            Monitor::new(monitor_stream).map_err(|failure| why_no_monitor(&shared, failure))?;
+        let monitor = Monitor::new(monitor_stream).map_err(|failure| why_no_monitor(&shared, failure))?;
         let closable = channels.iter().map(|(_, stream)| stream.try_clone()).collect::<io::Result<_>>();
         let closable = closable.map_err(|cause| host("share the sockets in", folder.path(), cause))?;
         let guard = guard(Arc::clone(&shared), closable, config.silence);

@@ -35,17 +35,19 @@ impl Console {
         self.holder == Some(slot)
     }
 
-    pub(crate) fn is_waiting(&self, slot: Slot) -> bool {
+    /// Whether a service is in the queue, found by looking.
+    #[cfg(any(test, debug_assertions))]
+    pub(crate) fn is_queued(&self, slot: Slot) -> bool {
         self.queue.contains(&slot)
-    }
-
-    /// Who holds it now.
-    pub(crate) fn holder(&self) -> Option<Slot> {
-        self.holder
     }
 }
 
 impl Graph {
+    /// Whether a service stands in the queue; its state says so as well, and sooner than a search.
+    pub(crate) fn awaits_console(&self, slot: Slot) -> bool {
+        self.record(slot).state == State::Starting(Starting::AwaitingConsole) && !self.console.is_holder(slot)
+    }
+
     /// Puts a service into the queue; it gets the console now or later, in a transition of its own.
     pub(crate) fn queue_for_console(&mut self, slot: Slot) {
         self.console.queue.push_back(slot);

@@ -56,7 +56,7 @@ pub struct Graph {
     pub(crate) shutdown: Option<ShutdownKind>,
     /// Services whose `kill-all-on-stop` is being carried out, and the launches held back meanwhile.
     pub(crate) killing: u32,
-    pub(crate) held_launches: Vec<Effect>,
+    pub(crate) held_launches: Vec<(Slot, Effect)>,
 
     pub(crate) now: Instant,
     pub(crate) out: Vec<Effect>,
@@ -261,7 +261,7 @@ impl Graph {
             state: record.visible_state(),
             target: record.target,
             explicitly_active: record.active,
-            waiting_for_console: self.console.is_waiting(slot),
+            waiting_for_console: self.awaits_console(slot),
             has_console: self.console.is_holder(slot),
             start_skipped: record.start_skipped,
             start_failed: record.start_failed,

@@ -9,7 +9,6 @@ use alloc::vec::Vec;
 use crate::edge::Edge;
 use crate::graph::Graph;
 use crate::record::{Main, Marks, Record, Slot, Starting, State, Stopping};
-use crate::spec::DependencyKind;
 use crate::status::Target;
 
 /// The first invariant that one of these services violates now that the graph is settled.
@@ -63,7 +62,8 @@ pub(crate) fn stop_forbidden(graph: &Graph, slot: Slot) -> Option<String> {
 
 /// INV-S2: counts equal a fresh count.
 fn counts(graph: &Graph, slot: Slot, record: &Record) -> Option<String> {
-    let held = record.dependents.iter().filter(|id| graph.edges.get(**id).is_some_and(|edge| edge.held)).count();
+    let held =
+        record.dependents.iter().filter(|id| graph.edges.get(**id).is_some_and(|edge| edge.held)).count();
     let required = held.saturating_add(usize::from(record.active));
     if usize::try_from(record.required) != Ok(required) {
         return Some(format!("INV-S2: required {} times instead of {required}", record.required));
@@ -85,7 +85,8 @@ fn counts(graph: &Graph, slot: Slot, record: &Record) -> Option<String> {
 
 /// INV-S3, INV-S4: the target follows the count.
 fn wishes(record: &Record) -> Option<String> {
-    let is_pinned = record.is_pinned_started() && record.is_up_or_coming();
+    // What is pinned stays as it is, and what it depends on may wait for that to change.
+    let is_pinned = record.is_pinned_started() && record.state != State::Stopped;
     if is_pinned {
         return None;
     }
@@ -114,8 +115,8 @@ fn rest(graph: &Graph, slot: Slot, record: &Record) -> Option<String> {
         && !record.forced
         && !record.recovering
         && !record.stop_issued
-        && graph.console.holder() != Some(slot)
-        && !graph.console.is_waiting(slot);
+        && !graph.console.is_holder(slot)
+        && !graph.console.is_queued(slot);
     (record.state == State::Stopped && !is_at_rest).then(|| format!("INV-S5: is stopped but has {record:?}"))
 }
 
@@ -145,13 +146,7 @@ fn processes(graph: &Graph, slot: Slot, record: &Record) -> Option<String> {
     if runs_of(record).iter().any(|run| graph.runs.get(run) != Some(&slot)) {
         return Some(String::from("INV-S9: has a run that is not known"));
     }
-    let is_console_fine = match record.state {
-        State::Starting(Starting::AwaitingConsole) => graph.console.is_waiting(slot),
-        State::Stopped | State::Starting(_) | State::Started | State::Stopping(_) => {
-            !graph.console.is_waiting(slot)
-        }
-    };
-    if !is_console_fine {
+    if graph.console.is_queued(slot) != graph.awaits_console(slot) {
         return Some(format!("is in the wrong place for the console in state {:?}", record.state));
     }
     let is_delayed = record.state == State::Starting(Starting::AwaitingDelay);
@@ -188,6 +183,9 @@ fn is_not_idle(graph: &Graph, slot: Slot, record: &Record) -> Option<String> {
         return Some(String::from("is still queued"));
     }
     match record.state {
+        State::Starting(Starting::AwaitingDependencies { resuming: true }) => {
+            Some(String::from("has taken its stop back and is not up again"))
+        }
         State::Starting(Starting::AwaitingDependencies { .. }) if record.waiting == 0 => {
             Some(String::from("waits for no link and does not start"))
         }
@@ -198,17 +196,8 @@ fn is_not_idle(graph: &Graph, slot: Slot, record: &Record) -> Option<String> {
             let mut edges = record.dependencies.iter().filter_map(|id| graph.edges.get(*id));
             let is_over = |edge: &&Edge| {
                 let dependency = graph.record(edge.to);
-                let is_coming = match edge.kind {
-                    DependencyKind::Before | DependencyKind::After => {
-                        matches!(dependency.state, State::Starting(_))
-                    }
-                    DependencyKind::Regular
-                    | DependencyKind::PreparedBy
-                    | DependencyKind::Milestone
-                    | DependencyKind::WaitsFor => {
-                        matches!(dependency.state, State::Starting(_)) || dependency.target == Target::Started
-                    }
-                };
+                let is_coming = matches!(dependency.state, State::Starting(_))
+                    || ((edge.held || edge.is_hard()) && dependency.target == Target::Started);
                 edge.waiting && (!is_coming || dependency.state == State::Started)
             };
             edges.find(is_over).map(|edge| {

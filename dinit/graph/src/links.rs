@@ -76,15 +76,19 @@ impl Graph {
         self.record(slot).dependents.iter().filter_map(|id| self.edges.get(*id)).any(matches)
     }
 
-    /// Holds a link that is not held: the dependency is required once more.
+    /// Holds a link: the dependency is required once more. One that is held already still has a dependency come up
+    /// that was told to stop for good, which happens when a pin kept the dependent from letting go.
     pub(crate) fn hold(&mut self, id: EdgeId) {
         let Some(edge) = self.edges.get_mut(id) else { return };
-        if edge.held || edge.kind.is_ordering() {
+        if edge.kind.is_ordering() {
             return;
         }
-        edge.held = true;
         let to = edge.to;
-        self.require(to);
+        if !core::mem::replace(&mut edge.held, true) {
+            self.require(to);
+        } else if self.record(to).target == Target::Stopped {
+            self.want(to);
+        }
     }
 
     /// Gives up a link that is held: the dependency is required once less.
@@ -98,15 +102,21 @@ impl Graph {
         self.unrequire(to, loss);
     }
 
-    /// Counts one more reason to be up; the first one sets the target, in every state (D21).
+    /// Counts one more reason to be up. The first one sets the target in every state (D21); so does a later one that
+    /// finds it cleared, which is how a stop leaves it that waits for a pinned dependent.
     pub(crate) fn require(&mut self, slot: Slot) {
         let record = self.record_mut(slot);
         record.required = record.required.saturating_add(1);
-        if record.required == 1 {
-            self.aim_for_started(slot);
-            self.record_mut(slot).marks.start = true;
-            self.queue_propagation(slot);
+        if record.required == 1 || record.target == Target::Stopped {
+            self.want(slot);
         }
+    }
+
+    /// Has a service come up, now or after it is down.
+    pub(crate) fn want(&mut self, slot: Slot) {
+        self.aim_for_started(slot);
+        self.record_mut(slot).marks.start = true;
+        self.queue_propagation(slot);
     }
 
     /// Counts one reason to be up less; without any the service is not wanted (LC 4.3).

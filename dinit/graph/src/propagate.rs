@@ -47,14 +47,16 @@ impl Graph {
         }
     }
 
-    /// Holds all requirements of a service, or gives them up, as its state and target ask.
+    /// Holds all requirements of a service, or gives them up, as its state and target ask. What only a pin keeps up
+    /// keeps what it has and takes nothing new.
     fn settle_links(&mut self, slot: Slot) {
-        let shall_hold = self.record(slot).shall_hold_links();
+        let record = self.record(slot);
+        let (shall_hold, is_wanted) = (record.shall_hold_links(), record.target == Target::Started);
         for id in self.requirements_of(slot) {
-            if shall_hold {
-                self.hold(id);
-            } else {
+            if !shall_hold {
                 self.let_go(id, Loss::TellsToStop);
+            } else if is_wanted {
+                self.hold(id);
             }
         }
     }
@@ -70,14 +72,24 @@ impl Graph {
             State::Stopped => self.enter_starting(slot, Entry::Fresh),
             State::Starting(_) | State::Started => {}
             State::Stopping(Stopping::AwaitingDependents { was_up })
-                if !record.forced && !record.pin_stop && !record.start_failed =>
+                if !record.forced && !record.start_failed =>
             {
-                let is_intact = !record.is_process_kind() || record.main != Main::Absent;
-                self.announce(slot, Milestone::StopCancelled);
-                self.enter_starting(slot, Entry::StopCancelled { resuming: was_up && is_intact });
+                if self.may_cancel_stop(slot) {
+                    self.announce(slot, Milestone::StopCancelled);
+                    self.enter_starting(slot, Entry::StopCancelled { resuming: was_up });
+                } else {
+                    self.force_stop(slot);
+                }
             }
             State::Stopping(_) => {}
         }
+    }
+
+    /// Whether a stop that waits for dependents can be taken back. It cannot when the process has ended meanwhile or
+    /// the service is pinned stopped; then it has to go all the way down, and its dependents with it.
+    fn may_cancel_stop(&self, slot: Slot) -> bool {
+        let record = self.record(slot);
+        !record.pin_stop && (!record.is_process_kind() || record.main != Main::Absent)
     }
 
     /// Enters STARTING: takes up links, and finds out what has to be waited for.
@@ -97,10 +109,14 @@ impl Graph {
                 self.hold(id);
             }
             match self.edge(id) {
-                Some(edge) if self.must_wait_for(&edge) => self.begin_waiting(id),
+                Some(edge) if self.must_wait_for(&edge) && (!resuming || edge.kind.is_always_hard()) => {
+                    self.begin_waiting(id);
+                }
                 Some(_) | None => self.stop_waiting(id),
             }
         }
+        // Coming from STOPPING, it may have been in the way of their stop, and is not any more.
+        self.look_at_dependencies(slot);
         self.queue_transition(slot);
     }
 
@@ -113,7 +129,7 @@ impl Graph {
             if dependent.wants_dependencies() {
                 self.hold(id);
             }
-        } else if matches!(dependent.state, State::Starting(phase) if phase != Starting::Acting) {
+        } else if dependent.state != State::Stopped && dependent.is_fundamentally_stopped() {
             self.begin_waiting(id);
         }
     }
@@ -122,8 +138,8 @@ impl Graph {
     pub(crate) fn told_to_stop(&mut self, slot: Slot, restart: bool) {
         let record = self.record(slot);
         // A pin holds what has begun. What waits for a dependency that is taken away cannot come up, pinned or not.
-        let is_held_up =
-            record.is_up_or_coming() && record.is_pinned_started() && !record.is_fundamentally_stopped();
+        let has_begun = matches!(record.state, State::Started | State::Starting(Starting::Acting));
+        let is_held_up = has_begun && record.is_pinned_started();
         let is_due = record.forced || restart || record.target == Target::Stopped;
         if record.state == State::Stopped || is_held_up || !is_due {
             return;
@@ -160,7 +176,7 @@ impl Graph {
             return;
         }
         if !edge.is_hard() {
-            if !is_restarting {
+            if !is_restarting || !edge.held {
                 self.stop_waiting(id);
                 self.let_go(id, Loss::WhileStopping);
             }
@@ -173,8 +189,9 @@ impl Graph {
         let record = self.record(edge.to);
         let (is_forced, target) = (record.forced, record.target);
         let is_requested = record.restart == Some(RestartCause::Requested);
-        let falls =
-            target == Target::Stopped && (is_forced || self.record(dependent).target == Target::Started);
+        let is_concerned =
+            self.record(dependent).target == Target::Started || self.record(dependent).is_up_or_coming();
+        let falls = target == Target::Stopped && (is_forced || is_concerned);
         if falls {
             self.aim_for_stopped(dependent);
             self.deactivate(dependent, Loss::WhileStopping);
@@ -214,6 +231,9 @@ impl Graph {
             State::Starting(Starting::Acting) => self.interrupt_start(slot),
             State::Stopping(_) => self.queue_transition(slot),
             State::Stopped => {}
+        }
+        if self.record(slot).target == Target::Stopped {
+            self.mark_links(slot);
         }
     }
 
@@ -322,10 +342,10 @@ impl Graph {
         }
     }
 
-    /// Wakes those that only wait for a service to be through with its start.
+    /// Wakes those that only wait for a service to be through with its start, and have no claim on it.
     pub(crate) fn wake_ordered(&mut self, slot: Slot) {
         for id in self.dependents_of(slot) {
-            if self.edge(id).is_some_and(|edge| edge.kind.is_ordering()) {
+            if self.edge(id).is_some_and(|edge| !edge.is_hard() && !edge.held) {
                 self.stop_waiting(id);
             }
         }

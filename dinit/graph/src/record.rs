@@ -38,7 +38,8 @@ pub(crate) enum State {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Starting {
     /// Some link is waiting. `resuming`: the service was up and its stop was cancelled before it began, so there is
-    /// no start action to run once the links are satisfied (D3).
+    /// no start action to run (D3). Its hard dependencies take their stops back too, or drag it down again, so no
+    /// service is left like that when the graph is settled.
     AwaitingDependencies { resuming: bool },
     /// In the queue for the console.
     AwaitingConsole,

@@ -133,9 +133,7 @@ impl Graph {
             record.active = true;
             self.require(slot);
         }
-        self.aim_for_started(slot);
-        self.record_mut(slot).marks.start = true;
-        self.queue_propagation(slot);
+        self.want(slot);
     }
 
     fn wake(&mut self, slot: Slot, pin: bool) -> Result<Answer, Answer> {

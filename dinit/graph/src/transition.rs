@@ -160,6 +160,7 @@ impl Graph {
             && record.main == Main::Absent
             && record.target == Target::Started
             && !record.pin_stop
+            && !record.start_failed
     }
 
     /// Begins the restart without waiting for the dependents, and without a STOPPED (LC 9.3, D10).
@@ -172,11 +173,12 @@ impl Graph {
         self.record_mut(slot).forced = false;
         self.restart_preparation(slot);
         self.enter_starting(slot, Entry::Restart);
-        self.look_at_dependencies(slot);
     }
 
     /// Every dependent is out of the way: the stop begins.
     fn begin_stop(&mut self, slot: Slot) {
+        #[cfg(any(test, debug_assertions))]
+        self.demand(invariants::stop_forbidden(self, slot));
         let spec = &self.record(slot).spec;
         if spec.kill_all_on_stop && matches!(spec.kind, Kind::Internal | Kind::Scripted) {
             self.set_state(slot, State::Stopping(Stopping::AwaitingKillAll));
@@ -194,16 +196,12 @@ impl Graph {
         }
         self.killing = self.killing.saturating_sub(1);
         if self.killing == 0 {
-            for launch in core::mem::take(&mut self.held_launches) {
-                self.emit(launch);
-            }
+            self.release_held_launches();
         }
         self.begin_stop_action(slot);
     }
 
     fn begin_stop_action(&mut self, slot: Slot) {
-        #[cfg(any(test, debug_assertions))]
-        self.demand(invariants::stop_forbidden(self, slot));
         self.set_state(slot, State::Stopping(Stopping::Acting));
         match self.record(slot).spec.kind {
             Kind::Internal | Kind::Triggered => self.stopped(slot),
@@ -253,7 +251,7 @@ impl Graph {
     }
 
     /// Has the dependencies find out whether they may stop now.
-    fn look_at_dependencies(&mut self, slot: Slot) {
+    pub(crate) fn look_at_dependencies(&mut self, slot: Slot) {
         for id in self.dependencies_of(slot) {
             if let Some(edge) = self.edge(id)
                 && !edge.kind.is_ordering()

@@ -32,31 +32,16 @@ impl Graph {
     /// The process of a service is gone, launcher or daemon or process, and its exec status is known.
     pub(crate) fn process_ended(&mut self, slot: Slot, role: Role) {
         match self.record(slot).state {
-            State::Starting(Starting::Acting) => {
+            State::Starting(_) => {
                 self.fail_start(slot, Some(StopReason::Failed));
                 self.stopped(slot);
             }
-            State::Starting(_) => self.ended_while_resuming(slot),
             State::Started if role == Role::Launcher && self.record(slot).recovering => {
                 self.unrecoverable(slot)
             }
             State::Started => self.lost_process(slot),
             State::Stopping(_) => self.process_is_gone(slot),
             State::Stopped => {}
-        }
-    }
-
-    /// The process that a cancelled stop had left alone ended before the service was up again: what is left to
-    /// resume is a start, if the restart policy allows one.
-    pub(crate) fn ended_while_resuming(&mut self, slot: Slot) {
-        self.record_mut(slot).recovering = false;
-        self.decide_automatic_restart(slot);
-        if self.record(slot).restart.is_some() {
-            self.set_state(slot, State::Starting(Starting::AwaitingDependencies { resuming: false }));
-            self.queue_transition(slot);
-        } else {
-            self.fail_start(slot, Some(StopReason::Failed));
-            self.stopped(slot);
         }
     }
 

@@ -69,27 +69,45 @@ impl Graph {
         } else {
             ConsoleUse::None
         };
-        self.emit_launch(Effect::Launch { service: self.id_of(slot), role, run, console, relaunch });
+        self.emit_launch(slot, Effect::Launch { service: self.id_of(slot), role, run, console, relaunch });
     }
 
     pub(crate) fn launch_stop_command(&mut self, slot: Slot) {
         let run = self.new_run(slot);
         self.record_mut(slot).stop_command = Some(StopCommand { run, executed: false, ended: None });
-        self.emit_launch(Effect::Launch {
-            service: self.id_of(slot),
-            role: Role::ServiceStopCommand,
-            run,
-            console: ConsoleUse::None,
-            relaunch: false,
-        });
+        self.emit_launch(
+            slot,
+            Effect::Launch {
+                service: self.id_of(slot),
+                role: Role::ServiceStopCommand,
+                run,
+                console: ConsoleUse::None,
+                relaunch: false,
+            },
+        );
     }
 
     /// Nothing is launched while every process is being killed.
-    fn emit_launch(&mut self, launch: Effect) {
+    fn emit_launch(&mut self, slot: Slot, launch: Effect) {
         if self.killing > 0 {
-            self.held_launches.push(launch);
+            self.held_launches.push((slot, launch));
         } else {
             self.emit(launch);
+        }
+    }
+
+    /// Every process is killed: what was held back is launched, and its time begins now.
+    pub(crate) fn release_held_launches(&mut self) {
+        for (slot, launch) in core::mem::take(&mut self.held_launches) {
+            let spec = &self.record(slot).spec;
+            let (kind, limit) = match launch {
+                Effect::Launch { role: Role::ScriptedStopCommand | Role::ServiceStopCommand, .. } => {
+                    (TimerKind::Stop, spec.stop_timeout)
+                }
+                _ => (TimerKind::Start, spec.start_timeout),
+            };
+            self.emit(launch);
+            self.limit_time(slot, kind, limit);
         }
     }
 
@@ -132,11 +150,12 @@ impl Graph {
         }
     }
 
-    /// Arms a timer for a limit from now on, or none where there is no limit.
+    /// Arms a timer for a limit from now on, or none where there is no limit or nothing has been launched yet.
     pub(crate) fn limit_time(&mut self, slot: Slot, kind: TimerKind, limit: Option<core::time::Duration>) {
+        let is_held = self.held_launches.iter().any(|(held, _)| *held == slot);
         match limit {
-            Some(limit) => self.arm_timer(slot, kind, self.now.after(limit)),
-            None => self.cancel_timer(slot),
+            Some(limit) if !is_held => self.arm_timer(slot, kind, self.now.after(limit)),
+            Some(_) | None => self.cancel_timer(slot),
         }
     }
 
@@ -226,16 +245,17 @@ impl Graph {
     }
 
     pub(crate) fn exec_failed(&mut self, run: RunId, failure: ExecFailure) {
-        let Some(slot) = self.runs.remove(&run) else { return };
-        let record = self.record_mut(slot);
-        if record.stop_command.is_some_and(|command| command.run == run) {
+        let Some(slot) = self.runs.get(&run).copied() else { return };
+        let record = self.record(slot);
+        if record.stop_command.is_some_and(|command| command.run == run && !command.executed) {
             let fallback = record.spec.term_signal;
             self.stop_command_failed(slot, fallback);
             return;
         }
         match record.main {
             Main::Launched { run: main, role, .. } if main == run => {
-                self.main_not_launched(slot, role, failure)
+                self.runs.remove(&run);
+                self.main_not_launched(slot, role, failure);
             }
             Main::Absent
             | Main::Launched { .. }
@@ -247,16 +267,20 @@ impl Graph {
 
     pub(crate) fn launch_refused(&mut self, run: RunId, failure: ExecFailure) {
         let Some(slot) = self.runs.get(&run).copied() else { return };
-        let record = self.record_mut(slot);
-        if record.stop_command.is_some_and(|command| command.run == run) {
-            self.runs.remove(&run);
-            let fallback = self.record(slot).spec.term_signal.unwrap_or(Signal::KILL);
+        let record = self.record(slot);
+        if record.stop_command.is_some_and(|command| command.run == run && !command.executed) {
+            let fallback = record.spec.term_signal.unwrap_or(Signal::KILL);
             self.stop_command_failed(slot, Some(fallback));
             return;
         }
-        if record.state == State::Starting(Starting::Acting) {
+        let is_first = matches!(record.main, Main::Launched { run: main, .. } if main == run)
+            && record.state == State::Starting(Starting::Acting);
+        if is_first {
             self.set_state(slot, State::Stopping(Stopping::Acting));
-            self.fail_launch(slot, run, failure);
+            self.runs.remove(&run);
+            self.cancel_timer(slot);
+            self.record_mut(slot).main = Main::Absent;
+            self.launch_failed(slot, failure);
         } else {
             self.exec_failed(run, failure);
         }
@@ -277,13 +301,6 @@ impl Graph {
             State::Stopping(_) => self.process_is_gone(slot),
             State::Stopped => {}
         }
-    }
-
-    fn fail_launch(&mut self, slot: Slot, run: RunId, failure: ExecFailure) {
-        self.runs.remove(&run);
-        self.cancel_timer(slot);
-        self.record_mut(slot).main = Main::Absent;
-        self.launch_failed(slot, failure);
     }
 
     pub(crate) fn launch_failed(&mut self, slot: Slot, failure: ExecFailure) {

@@ -229,7 +229,10 @@ impl World {
                     let is_supervised = found == Daemon::Supervised;
                     if is_supervised || found == Daemon::Unsupervised {
                         self.current.insert((service, Which::Main), daemon);
-                        self.processes.insert(daemon, Process { is_executed: true, is_supervised, ..fresh(service, Role::Main) });
+                        self.processes.insert(
+                            daemon,
+                            Process { is_executed: true, is_supervised, ..fresh(service, Role::Main) },
+                        );
                     }
                     self.due.push_back(Event::PidFileRead { run, daemon: found });
                 }
@@ -351,7 +354,7 @@ impl World {
             (record.pin_stop, "pin-stop"),
             (record.pin_dependent, "pin-dep"),
             (waits, "wait-deps"),
-            (self.graph.console.is_waiting(slot), "wait-console"),
+            (self.graph.awaits_console(slot), "wait-console"),
             (self.graph.console.is_holder(slot), "console"),
             (record.forced, "forced"),
             (record.start_failed, "failed"),

@@ -1,1 +1,199 @@
-//! The few tests that boot a real image.
+//! The few tests that boot a real image: what they share.
+//!
+//! The image is built once, by the program as a user would run it; each test boots a disposable copy of it, or
+//! one whose writes are kept. Everything a test says to a guest goes over the agent's channel or the serial console.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use agent_protocol::host::{Agent, Output};
+use agent_protocol::message::{BootReport, Outcome, Status};
+use agent_protocol::seed;
+use mkimage::boot::{self, AcceleratorChoice, Options};
+use mkimage::build::Image;
+use mkimage::programs;
+use mkimage::tools::Choice;
+use mkimage::ui::Verbosity;
+use mkimage::world::World;
+use qemu_machine::{Config, Exit, Machine};
+use tempfile::TempDir;
+
+/// What any single step in a guest may take on a quiet machine with KVM; stretched for slower ones. Generous:
+/// it only bounds how long a broken guest is waited for.
+pub const STEP: Duration = Duration::from_secs(100);
+
+/// The password of root in the default image.
+pub const PASSWORD: &str = "dinit";
+
+/// The `mkimage` program, built from this checkout.
+pub fn mkimage() -> &'static Path {
+    static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
+    PROGRAM.get_or_init(|| {
+        // Does nothing when `cargo test` has built it already.
+        let mut cargo = Command::new(env!("CARGO"));
+        cargo.args(["build", "--quiet", "--locked", "-p", "mkimage"]).current_dir(env!("CARGO_MANIFEST_DIR"));
+        assert!(cargo.status().expect("cargo can be run").success(), "mkimage can be built");
+        let test = std::env::current_exe().expect("a test knows where it is");
+        let folder =
+            test.ancestors().find(|folder| folder.join("mkimage").is_file()).expect("mkimage was built");
+        folder.join("mkimage")
+    })
+}
+
+/// The default image, built by the program into a folder of the tests.
+pub fn image() -> &'static Image {
+    static IMAGE: OnceLock<Image> = OnceLock::new();
+    IMAGE.get_or_init(|| {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/boot-tests/image");
+        let mut build = Command::new(mkimage());
+        let output = build.arg("build").arg("--output").arg(&folder).output().expect("mkimage can be run");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        Image::open(&folder).expect("mkimage has built an image")
+    })
+}
+
+/// What a test changes about the machine it boots.
+#[derive(Debug, Clone, Default)]
+pub struct Wishes {
+    /// Words for the kernel command line, besides the image's own.
+    pub append: String,
+    /// What is started: by default `boot` and the agent.
+    pub start: Option<&'static str>,
+    /// Whether the root file system is a copy that keeps what the guest writes.
+    pub keep: bool,
+}
+
+/// A running guest with an agent in it.
+pub struct Guest {
+    /// The machine.
+    pub machine: Machine,
+    /// The agent, once it is there.
+    pub agent: Agent,
+    folder: TempDir,
+}
+
+impl Guest {
+    /// Starts a machine with the default image.
+    pub fn start(wishes: &Wishes, change: impl FnOnce(&mut Config)) -> Guest {
+        let image = image();
+        let world = World::new(Verbosity::Quiet, None).expect("a world");
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let programs = programs::run(&world).expect("our programs");
+        let archive = boot::agent_archive(&programs, folder.path()).expect("the agent's archive");
+        let options = Options {
+            memory: 512,
+            processors: 2,
+            append: wishes.append.clone(),
+            keep: wishes.keep,
+            tools: Choice::Own,
+            accelerator: AcceleratorChoice::Probe,
+        };
+        let mut config = boot::config(&world, image, &options).expect("a machine");
+        if wishes.keep {
+            let copy = folder.path().join("root.ext4");
+            copy_sparse(&image.root(), &copy);
+            config.disks[0].path = copy;
+        }
+        config.initramfs.push(archive);
+        config.channels = vec![seed::PORT.to_owned()];
+        let start = wishes.start.unwrap_or(seed::COMMAND_LINE);
+        config.command_line.push_str(&format!(" panic=-1 {start}"));
+        change(&mut config);
+        let mut machine = Machine::start(&config).expect("QEMU starts");
+        let pulse = machine.pulse();
+        let channel = machine.channel(seed::PORT).expect("a channel");
+        let agent = Agent::new(channel, move || pulse.beat()).expect("an agent");
+        Guest { machine, agent, folder }
+    }
+
+    /// Waits until `boot` is started.
+    pub fn must_boot(&mut self) -> BootReport {
+        let limit = self.machine.scaled(STEP);
+        let waited = self.agent.wait_ready(limit).and_then(|()| self.agent.wait_boot("boot", limit));
+        let report = match waited {
+            Ok(report) => report,
+            Err(error) => panic!("{error}; {:?}\n{}", self.machine.failed(), self.console()),
+        };
+        assert_eq!(report.outcome, Outcome::Started, "{report:#?}\n{}", self.console());
+        report
+    }
+
+    /// Runs a shell command as root and gives what it prints; it must succeed.
+    pub fn run(&mut self, command: &str) -> String {
+        let output = self.try_run(command);
+        let (out, error) = (String::from_utf8_lossy(&output.out), String::from_utf8_lossy(&output.error));
+        assert_eq!(
+            output.status,
+            Status::Exited(0),
+            "`{command}` printed:\n{out}{error}\n{}",
+            self.console()
+        );
+        out.into_owned()
+    }
+
+    /// Runs a shell command as root.
+    pub fn try_run(&mut self, command: &str) -> Output {
+        let limit = self.machine.scaled(STEP);
+        match self.agent.shell(command, limit) {
+            Ok(output) => output,
+            Err(error) => panic!("`{command}`: {error}; {:?}\n{}", self.machine.failed(), self.console()),
+        }
+    }
+
+    /// Waits for a text on the serial console.
+    pub fn expect(&mut self, text: &str) -> String {
+        let limit = self.machine.scaled(STEP);
+        match self.machine.expect(text, limit) {
+            Ok(before) => String::from_utf8_lossy(&before).into_owned(),
+            Err(error) => panic!("{error}\n{}", self.console()),
+        }
+    }
+
+    /// Types a line on the serial console.
+    pub fn type_line(&mut self, line: &str) {
+        self.machine.send(format!("{line}\n").as_bytes()).expect("the guest reads");
+    }
+
+    /// Waits for the machine's end, which must be a clean one.
+    pub fn must_end(&mut self) -> Exit {
+        let limit = self.machine.scaled(STEP);
+        match self.machine.wait(limit) {
+            Ok(exit) => {
+                assert!(exit.is_clean(), "{exit}\n{}", self.console());
+                exit
+            }
+            Err(error) => panic!("{error}\n{}", self.console()),
+        }
+    }
+
+    /// The root file system that keeps what the guest writes.
+    pub fn root(&self) -> PathBuf {
+        self.folder.path().join("root.ext4")
+    }
+
+    /// Everything that was on the console.
+    pub fn console(&self) -> String {
+        String::from_utf8_lossy(&self.machine.transcript()).into_owned()
+    }
+}
+
+/// Copies a file without filling its holes.
+fn copy_sparse(from: &Path, to: &Path) {
+    let status = Command::new("cp").arg("--sparse=always").args([from, to]).status().expect("cp can be run");
+    assert!(status.success(), "cp has copied the image");
+}
+
+/// Whether an ext4 file system was unmounted properly: its superblock says clean, and its journal is empty.
+pub fn is_clean(root: &Path) -> bool {
+    use std::os::unix::fs::FileExt;
+    const SUPERBLOCK: u64 = 1024;
+    let file = std::fs::File::open(root).expect("the root file system can be opened");
+    let mut state = [0; 2];
+    let mut features = [0; 4];
+    file.read_exact_at(&mut state, SUPERBLOCK + 58).expect("the superblock can be read");
+    file.read_exact_at(&mut features, SUPERBLOCK + 96).expect("the superblock can be read");
+    let needs_recovery = u32::from_le_bytes(features) & 4 != 0;
+    u16::from_le_bytes(state) == 1 && !needs_recovery
+}

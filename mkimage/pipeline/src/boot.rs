@@ -1,0 +1,276 @@
+//! Booting a built image: with a person at its console, or to run one command and end.
+
+use std::ffi::OsStr;
+use std::fs::File;
+use std::io::IsTerminal;
+use std::os::fd::AsFd;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use agent_protocol::host::{Agent, AgentError};
+use agent_protocol::message::{BootReport, NotStarted, Outcome, Shutdown};
+use agent_protocol::seed;
+use anyhow::{Context, Result, anyhow, bail};
+use mkimage_tree::{Layer, MergePolicy, Provenance, Tree};
+use qemu_machine::{
+    Accelerator, Config, Disk, ESCAPE_KEY_NAME, Interaction, Machine, Network, OnReboot, Writes,
+    choose_accelerator,
+};
+
+use crate::build::{self, Image};
+use crate::layers::path;
+use crate::tools::{self, Choice};
+use crate::world::{Interrupted, World};
+use crate::{programs, ui};
+
+/// How a guest is run.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Memory in MiB.
+    pub memory: u32,
+    /// Number of processors.
+    pub processors: u32,
+    /// More words for the kernel command line.
+    pub append: String,
+    /// Whether the image keeps what the guest writes.
+    pub keep: bool,
+    /// Whose QEMU runs it.
+    pub tools: Choice,
+    /// What executes its instructions.
+    pub accelerator: AcceleratorChoice,
+}
+
+/// What executes the guest's instructions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AcceleratorChoice {
+    /// KVM where a probe has shown that it works.
+    Probe,
+    /// KVM.
+    Kvm,
+    /// QEMU's translator.
+    Tcg,
+}
+
+/// The exit status of a command that could not be run to its end, as timeout(1) and env(1) have it.
+const FAILED: u8 = 125;
+
+/// How long an orderly end may take before it counts as one that never comes.
+const END_LIMIT: Duration = Duration::from_secs(60);
+
+/// Boots with the terminal as the guest's serial console; returns when the guest is off.
+pub fn interact(world: &World, image: &Image, options: &Options) -> Result<ExitCode> {
+    let mut config = config(world, image, options)?;
+    config.on_reboot = OnReboot::Restart;
+    // A person sees for themself what the guest does, and may leave it alone for as long as they like.
+    config.failures = Vec::new();
+    config.silence = None;
+    config.network = Network::User;
+    for login in &image.contents.logins {
+        world.ui.say(format_args!("Log in as {} with the password {}", login.user, login.password));
+    }
+    world.ui.say(format_args!(
+        "{ESCAPE_KEY_NAME} leaves the console and ends the guest; `poweroff` ends it properly"
+    ));
+    world.go_on()?;
+    let mut machine = Machine::start(&config)?;
+    let keyboard =
+        File::from(std::io::stdin().as_fd().try_clone_to_owned().context("cannot use the terminal")?);
+    let mut screen = std::io::stdout();
+    match machine.interact(&keyboard, &mut screen)? {
+        Interaction::Escaped => {
+            machine.quit().ok();
+            world.ui.say("\nLeft the guest; it was switched off without notice");
+            Ok(ExitCode::SUCCESS)
+        }
+        Interaction::Ended(exit) => {
+            if std::io::stdout().is_terminal() {
+                world.ui.say("");
+            }
+            if exit.is_clean() { Ok(ExitCode::SUCCESS) } else { bail!("{exit}") }
+        }
+    }
+}
+
+/// Boots, waits until the boot is complete, runs one command as root, and powers the guest off. Gives the
+/// command's exit status.
+pub fn execute(
+    world: &World,
+    image: &Image,
+    options: &Options,
+    command: &OsStr,
+    limit: Duration,
+) -> Result<ExitCode> {
+    let programs = programs::run(world)?;
+    let seed = tempfile::Builder::new()
+        .prefix("mkimage-agent-")
+        .tempdir()
+        .context("cannot make a temporary folder")?;
+    let extra = agent_archive(&programs, seed.path())?;
+    let mut config = config(world, image, options)?;
+    config.initramfs.push(extra);
+    config.channels = vec![seed::PORT.to_owned()];
+    config.command_line.push_str(&format!(" panic=-1 {}", seed::COMMAND_LINE));
+    world.go_on()?;
+
+    let stage = world.ui.stage("boot", "Booting");
+    let deadline = Instant::now() + limit;
+    let left = || deadline.saturating_duration_since(Instant::now());
+    let mut guest = Guest::start(world, &config)?;
+    guest.talk(|agent| agent.wait_ready(left()))?;
+    let report = guest.talk(|agent| agent.wait_boot("boot", left()))?;
+    guest.must_have_booted(&report)?;
+    stage.done(format_args!(
+        "Booted ({} of the guest's processor time)",
+        ui::seconds(guest.machine.processor_time())
+    ));
+
+    let words: [&[u8]; 3] = [b"/bin/sh", b"-c", command.as_bytes()];
+    let (mut out, mut error) = (std::io::stdout(), std::io::stderr());
+    let status = guest.talk(|agent| agent.exec(&words, &mut out, &mut error, left()))?;
+    guest.power_off()?;
+    Ok(ExitCode::from(u8::try_from(status.code()).unwrap_or(FAILED)))
+}
+
+/// A machine whose guest has an agent.
+struct Guest<'a> {
+    world: &'a World,
+    machine: Machine,
+    agent: Agent,
+}
+
+impl<'a> Guest<'a> {
+    fn start(world: &'a World, config: &Config) -> Result<Self> {
+        let mut machine = Machine::start(config)?;
+        let pulse = machine.pulse();
+        let stream = machine.channel(seed::PORT)?;
+        // Ctrl-C must reach whoever waits for the agent: closing the channel ends every wait.
+        watch_for_interrupt(world, &stream)?;
+        let agent = Agent::new(stream, move || pulse.beat()).context("cannot talk to the guest")?;
+        Ok(Self { world, machine, agent })
+    }
+
+    /// Asks the agent; if it cannot answer because the guest is lost, the error says why that is.
+    fn talk<T>(&mut self, ask: impl FnOnce(&mut Agent) -> Result<T, AgentError>) -> Result<T> {
+        ask(&mut self.agent).map_err(|error| self.explain(error))
+    }
+
+    fn explain(&self, error: AgentError) -> anyhow::Error {
+        if self.world.cancelled.load(Ordering::Relaxed) {
+            return Interrupted.into();
+        }
+        if let Some(failure) = self.machine.failed() {
+            return with_console(&failure.to_string(), &failure.console);
+        }
+        with_console(&error.to_string(), &self.machine.last_lines(30))
+    }
+
+    fn must_have_booted(&self, report: &BootReport) -> Result<()> {
+        let what = match report.outcome {
+            Outcome::Started => return Ok(()),
+            Outcome::Failed => "the boot failed",
+            Outcome::Underway => "the boot did not finish in time",
+        };
+        let waiting: Vec<String> = report.not_started.iter().map(line).collect();
+        let text = if waiting.is_empty() {
+            what.to_owned()
+        } else {
+            format!("{what}; services not started:\n{}", waiting.join("\n"))
+        };
+        Err(with_console(&text, &self.machine.last_lines(30)))
+    }
+
+    fn power_off(&mut self) -> Result<()> {
+        let stage = self.world.ui.stage("poweroff", "Powering off");
+        self.talk(|agent| agent.shut_down(Shutdown::PowerOff))?;
+        let limit = self.machine.scaled(END_LIMIT);
+        let exit = match self.machine.wait(limit) {
+            Ok(exit) => exit,
+            Err(error) => return Err(with_console(&error.to_string(), &error.console)),
+        };
+        if !exit.is_clean() {
+            bail!("{exit}");
+        }
+        stage.silently_done();
+        Ok(())
+    }
+}
+
+fn line(service: &NotStarted) -> String {
+    let line = format!("  {}: {}", service.name, service.state);
+    if service.reason.is_empty() { line } else { format!("{line}, {}", service.reason) }
+}
+
+fn with_console(text: &str, console: &[String]) -> anyhow::Error {
+    if console.is_empty() {
+        return anyhow!("{text}; the console stayed empty");
+    }
+    let lines: Vec<String> = console.iter().map(|line| format!("  | {line}")).collect();
+    anyhow!("{text}\nthe console's last lines:\n{}", lines.join("\n"))
+}
+
+/// Closes the channel once the user has asked to stop.
+fn watch_for_interrupt(world: &World, stream: &std::os::unix::net::UnixStream) -> Result<()> {
+    let stream = stream.try_clone().context("cannot share the guest's channel")?;
+    let cancelled = std::sync::Arc::clone(&world.cancelled);
+    std::thread::spawn(move || {
+        while !cancelled.load(Ordering::Relaxed) {
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        // The guest may have gone already.
+        let _ = stream.shutdown(std::net::Shutdown::Both);
+    });
+    Ok(())
+}
+
+/// Writes the archive that brings the agent and its service into a guest's /run.
+pub fn agent_archive(programs: &programs::Programs, folder: &Path) -> Result<PathBuf> {
+    let run = initramfs_config::RUN_SEED.trim_start_matches('/');
+    let mut layer = Layer::new(Provenance::Generated("guest agent".into()));
+    let mut parent = String::new();
+    for part in run.split('/').chain(["dinit.d"]) {
+        parent.push_str(part);
+        layer.directory(path(&parent)?, 0o755);
+        parent.push('/');
+    }
+    layer.file(path(&format!("{run}/{}", seed::PROGRAM))?, 0o755, programs.read("guest-agent")?);
+    layer.file(path(&format!("{run}/{}", seed::SERVICE))?, 0o644, seed::SERVICE_TEXT.as_bytes());
+    let tree = Tree::standalone([&layer], &MergePolicy::new())?;
+    let archive = folder.join("agent.img");
+    build::write_initramfs(&tree, &archive, 0)?;
+    Ok(archive)
+}
+
+/// The machine that an image is booted on.
+pub fn config(world: &World, image: &Image, options: &Options) -> Result<Config> {
+    let (program, version) = tools::qemu(world, options.tools)?;
+    world.go_on()?;
+    let accelerator = match options.accelerator {
+        AcceleratorChoice::Kvm => Accelerator::Kvm,
+        AcceleratorChoice::Tcg => Accelerator::Tcg,
+        AcceleratorChoice::Probe => {
+            let verdicts = world.cache.join("kvm-verdicts");
+            let digest = &image.contents.kernel_sha256;
+            let choice = choose_accelerator(&program, version, &image.kernel(), digest, &verdicts)?;
+            world.ui.say(format_args!("QEMU {version} with {}: {}", name(choice.accelerator), choice.reason));
+            choice.accelerator
+        }
+    };
+    let mut config = Config::new(program, version, accelerator, image.kernel());
+    config.memory = options.memory;
+    config.processors = options.processors;
+    config.initramfs = vec![image.initramfs()];
+    config.command_line = format!("{} {}", image.contents.command_line, options.append).trim_end().to_owned();
+    config.disks =
+        vec![Disk { path: image.root(), writes: if options.keep { Writes::Kept } else { Writes::Dropped } }];
+    Ok(config)
+}
+
+fn name(accelerator: Accelerator) -> &'static str {
+    match accelerator {
+        Accelerator::Kvm => "KVM",
+        Accelerator::Tcg | Accelerator::TcgCounting { .. } => "TCG",
+    }
+}

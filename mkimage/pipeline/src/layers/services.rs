@@ -1,0 +1,103 @@
+//! `services/` as layers: the base set, and what comes along with each package in the lock.
+//!
+//! A folder of services has the descriptions themselves, `scripts/` with the programs they run, `boot.d/`
+//! with the names that `boot` waits for, and `files/` with whatever else the service needs at its path.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+use mkimage_tree::{Layer, Provenance, State, Tree};
+use walkdir::WalkDir;
+
+use super::path;
+use crate::manifest::Manifest;
+
+/// Where descriptions go; the last folder that dinit searches, so that the administrator's win.
+const DESCRIPTIONS: &str = "usr/lib/dinit.d";
+/// Where the programs go that descriptions run.
+const SCRIPTS: &str = "usr/lib/dinit";
+
+/// The folders of `services/packages` that belong to these packages, in order.
+pub fn package_folders(data: &Path, packages: &[String]) -> Vec<PathBuf> {
+    let mut folders: Vec<PathBuf> = packages
+        .iter()
+        .map(|package| data.join("services/packages").join(package))
+        .filter(|f| f.is_dir())
+        .collect();
+    folders.sort();
+    folders.dedup();
+    folders
+}
+
+/// The base set, then each package's.
+pub(super) fn layers(data: &Path, packages: &[String], epoch: i64) -> Result<Vec<Layer>> {
+    let base = data.join("services/base");
+    let mut layers = vec![directory(&base, Provenance::Services)?];
+    for folder in package_folders(data, packages) {
+        layers.push(directory(&folder, Provenance::Services)?);
+        let files = folder.join("files");
+        if files.is_dir() {
+            layers.push(super::folder(&files, Provenance::Overlay, epoch)?);
+        }
+    }
+    Ok(layers)
+}
+
+/// One folder of services.
+pub(super) fn directory(folder: &Path, provenance: Provenance) -> Result<Layer> {
+    let mut layer = Layer::new(provenance);
+    for directory in [DESCRIPTIONS, &format!("{DESCRIPTIONS}/boot.d"), SCRIPTS] {
+        layer.directory(path(directory)?, 0o755);
+    }
+    for entry in WalkDir::new(folder).min_depth(1).max_depth(2).sort_by_file_name() {
+        let entry = entry.with_context(|| format!("cannot read the folder `{}`", folder.display()))?;
+        let below = entry.path().strip_prefix(folder).unwrap_or(entry.path());
+        let Some(below) = below.to_str() else { bail!("`{}` is not UTF-8", entry.path().display()) };
+        if entry.path().is_dir() || below.starts_with("files/") {
+            continue;
+        }
+        let read = || {
+            std::fs::read(entry.path()).with_context(|| format!("cannot read `{}`", entry.path().display()))
+        };
+        match below.split_once('/') {
+            None => layer.file(path(&format!("{DESCRIPTIONS}/{below}"))?, 0o644, read()?),
+            Some(("scripts", name)) => layer.file(path(&format!("{SCRIPTS}/{name}"))?, 0o755, read()?),
+            // Only the name counts in such a folder; a link leads the reader to the description.
+            Some(("boot.d", name)) => {
+                layer.symlink(path(&format!("{DESCRIPTIONS}/boot.d/{name}"))?, format!("../{name}"))
+            }
+            Some((other, _)) => {
+                bail!("`{}` has a folder `{other}`, which means nothing here", folder.display())
+            }
+        };
+    }
+    Ok(layer)
+}
+
+/// What `[services] enable` adds, the way `dinitctl enable` would.
+pub(super) fn enabled<S: State>(manifest: &Manifest, tree: &Tree<S>) -> Result<Option<Layer>> {
+    if manifest.services.enable.is_empty() {
+        return Ok(None);
+    }
+    let mut layer = Layer::new(Provenance::Overlay);
+    for service in &manifest.services.enable {
+        let name = service.get_ref();
+        let base = name.split('@').next().unwrap_or(name);
+        let folders = ["etc/dinit.d", "usr/local/lib/dinit.d", DESCRIPTIONS];
+        let mut found = None;
+        for folder in folders {
+            let description = path(&format!("{folder}/{base}"))?;
+            if tree.resolve(&description).is_ok() {
+                found = Some(description);
+                break;
+            }
+        }
+        let Some(description) = found else {
+            let problem =
+                manifest.source.problem(service.span(), format!("no service named `{base}` in the image"));
+            bail!("{problem}");
+        };
+        layer.symlink(path(&format!("etc/dinit.d/boot.d/{name}"))?, description.absolute());
+    }
+    Ok(Some(layer))
+}

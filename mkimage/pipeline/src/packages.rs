@@ -1,0 +1,251 @@
+//! From a manifest to a lock, and from a lock to packages in the cache.
+//!
+//! A lock that answers its manifest is used as it is. Archives drop old versions; when one that the lock names is
+//! gone, the least that must change is chosen anew and said, unless the caller wants exactly what is locked.
+
+mod progress;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::{Context, Result, anyhow, bail};
+use mkimage_archive::{Archive, ArchiveError, Cache, Cancel, Keyring, Mirror, Unpacked};
+use mkimage_deb::Timestamp;
+use mkimage_resolve::{Change, Forbidden, Lock, Request, Unsatisfiable, Wanted};
+
+use crate::manifest::Manifest;
+use crate::world::World;
+
+/// What may happen to a lock.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Locking {
+    /// It is made, or changed as little as possible, when it does not answer its manifest.
+    AsNeeded,
+    /// It is taken as it is, or the run ends.
+    Exactly,
+    /// Everything is chosen anew from what the archive has now.
+    Update,
+}
+
+/// What a manifest asks of the resolver.
+pub fn request(manifest: &Manifest) -> Request {
+    let archive = &manifest.archive;
+    let (suite, architecture) = (archive.suite.get_ref(), archive.architecture.get_ref());
+    let mut request = if manifest.packages.essential {
+        Request::image(suite, architecture)
+    } else {
+        Request::new(suite, architecture)
+    };
+    request.packages = manifest.packages.include.iter().map(|name| Wanted::any(name.get_ref())).collect();
+    request.files_only = manifest.kernel.iter().map(|kernel| Wanted::any(kernel.package.get_ref())).collect();
+    for name in &manifest.packages.exclude {
+        let help = "take it off the manifest's `exclude`, or leave out what needs it".to_owned();
+        request.forbidden.push(Forbidden { name: name.get_ref().clone(), help });
+    }
+    request
+}
+
+/// Where the lock of a manifest is kept: beside it.
+pub fn lock_path(manifest: &Path) -> PathBuf {
+    manifest.with_extension("lock")
+}
+
+/// The lock for a manifest, and whether it had to be made or changed.
+pub fn lock(world: &World, manifest: &Manifest, locking: Locking) -> Result<(Lock, Outcome)> {
+    let path = lock_path(&manifest.source.path);
+    let old = read(&path)?;
+    let request = request(manifest);
+    if locking != Locking::Update
+        && let Some(lock) = &old
+        && lock.must_answer(&request).is_ok()
+    {
+        return Ok((lock.clone(), Outcome::Unchanged));
+    }
+    if locking == Locking::Exactly {
+        let shown = path.display();
+        return match old {
+            None => Err(anyhow!(
+                "there is no lock `{shown}`, and --locked forbids making one; run `mkimage lock`"
+            )),
+            Some(_) => Err(anyhow!(
+                "`{shown}` was made for another manifest, and --locked forbids changing it; run `mkimage lock`"
+            )),
+        };
+    }
+    let preferred = if locking == Locking::Update { None } else { old.as_ref() };
+    let lock = resolve(world, manifest, request, preferred)?;
+    write(world, &path, old.as_ref(), &lock)?;
+    let outcome = if old.as_ref() == Some(&lock) { Outcome::Unchanged } else { Outcome::Changed };
+    Ok((lock, outcome))
+}
+
+/// Whether a lock file was written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// The file on the disk is what was wanted.
+    Unchanged,
+    /// It was made or changed.
+    Changed,
+}
+
+/// All packages of a lock, unpacked in the cache. Gives back the lock too: it may have had to change.
+pub fn packages(
+    world: &World,
+    manifest: &Manifest,
+    lock: Lock,
+    locking: Locking,
+) -> Result<(Lock, Vec<Unpacked>)> {
+    let mut lock = lock;
+    // Each round replaces what the mirror no longer has; an archive that changes under us more often is broken.
+    for _ in 0..3 {
+        let archive = archive(world, manifest)?;
+        let gone = match archive.packages(&lock.packages) {
+            Ok(packages) => return Ok((lock, packages)),
+            Err(ArchiveError::Gone { package, .. }) => package,
+            Err(error) => return Err(told(error)),
+        };
+        if locking == Locking::Exactly {
+            bail!(
+                "the mirror no longer has `{gone}`, which the lock names, and --locked forbids choosing another; run `mkimage lock`"
+            );
+        }
+        world.ui.say(format_args!("The mirror no longer has {gone}; choosing anew what must change"));
+        let new = resolve(world, manifest, request(manifest), Some(&lock))?;
+        if new == lock {
+            bail!(
+                "the mirror's index names `{gone}`, but the mirror does not have it; try again later, or another mirror (MKIMAGE_MIRROR)"
+            );
+        }
+        write(world, &lock_path(&manifest.source.path), Some(&lock), &new)?;
+        lock = new;
+    }
+    bail!(
+        "the mirror keeps losing packages that its index names; try again later, or another mirror (MKIMAGE_MIRROR)"
+    )
+}
+
+/// The archive that a manifest takes its packages from.
+fn archive(world: &World, manifest: &Manifest) -> Result<Archive> {
+    let settings = &manifest.archive;
+    // The environment wins over the manifest: whoever runs a build knows what is near.
+    let environment = std::env::var("MKIMAGE_MIRROR").ok().filter(|mirror| !mirror.is_empty());
+    let given = settings.mirror.as_ref().map(|mirror| mirror.get_ref().as_str());
+    let mirror = Mirror::choose(if environment.is_some() { None } else { given }).map_err(told)?;
+    let keyring = match &settings.keyring {
+        Some(path) => Keyring::read(path.get_ref()).map_err(told)?,
+        None => Keyring::shipped(),
+    };
+    Ok(Archive {
+        mirror,
+        keyring,
+        cache: Cache::open(&world.cache).map_err(told)?,
+        now: Timestamp::now(),
+        progress: Arc::new(progress::View::new(Arc::clone(&world.ui))),
+        cancel: Cancel::from(Arc::clone(&world.cancelled)),
+    })
+}
+
+fn resolve(
+    world: &World,
+    manifest: &Manifest,
+    mut request: Request,
+    preferred: Option<&Lock>,
+) -> Result<Lock> {
+    let archive = archive(world, manifest)?;
+    world.ui.say(format_args!("Mirror: {} ({})", archive.mirror, archive.mirror.source()));
+    let release = archive.release(manifest.archive.suite.get_ref()).map_err(told)?;
+    let components: Vec<&str> =
+        manifest.archive.components.iter().map(|name| name.get_ref().as_str()).collect();
+    let index =
+        archive.index(&release, &components, manifest.archive.architecture.get_ref()).map_err(told)?;
+    world.go_on()?;
+    if let Some(lock) = preferred {
+        request.preferred = lock.versions();
+    }
+    let stage = world.ui.stage("resolve", "Resolving");
+    let selection = mkimage_resolve::resolve(&request, index.packages())
+        .map_err(|error| unsatisfiable(manifest, &error))?;
+    let lock = Lock::new(&request, selection);
+    stage.done(format_args!("Resolved {} packages", lock.packages.len()));
+    Ok(lock)
+}
+
+/// Says where in the manifest the impossible was asked for, if one name is to blame.
+fn unsatisfiable(manifest: &Manifest, error: &Unsatisfiable) -> anyhow::Error {
+    let position = error.subject().and_then(|name| manifest.package_position(name));
+    match position {
+        None => anyhow!("{}: {error}", manifest.source.path.display()),
+        Some(range) => {
+            let problem = manifest.source.problem(range, error.summary());
+            let problem = match error.help() {
+                Some(help) => problem.with_help(help),
+                None => problem,
+            };
+            anyhow!("{problem}")
+        }
+    }
+}
+
+fn told(error: ArchiveError) -> anyhow::Error {
+    if matches!(error, ArchiveError::Cancelled) {
+        return crate::world::Interrupted.into();
+    }
+    match error.help() {
+        Some(help) => anyhow!("{}\nhelp: {help}", chain(&error)),
+        None => error.into(),
+    }
+}
+
+/// An error and its causes on one line.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let cause_text = cause.to_string();
+        if !text.contains(&cause_text) {
+            text.push_str(": ");
+            text.push_str(&cause_text);
+        }
+        source = cause.source();
+    }
+    text
+}
+
+fn read(path: &Path) -> Result<Option<Lock>> {
+    let text = match std::fs::read_to_string(path) {
+        Ok(text) => text,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => {
+            return Err(error).with_context(|| format!("cannot read the lock `{}`", path.display()));
+        }
+    };
+    match Lock::parse(&path.display().to_string(), &text) {
+        Ok(lock) => Ok(Some(lock)),
+        Err(problem) => bail!("{problem}\nhelp: remove the file to have it made anew"),
+    }
+}
+
+fn write(world: &World, path: &Path, old: Option<&Lock>, lock: &Lock) -> Result<()> {
+    if old == Some(lock) {
+        return Ok(());
+    }
+    crate::files::replace(path, lock.to_string().as_bytes())?;
+    match old {
+        None => world.ui.say(format_args!("Wrote {}", path.display())),
+        Some(old) => {
+            world.ui.say(format_args!("Changed {}:", path.display()));
+            for change in old.changes(lock) {
+                world.ui.say(format_args!("  {}", sentence(&change)));
+            }
+        }
+    }
+    Ok(())
+}
+
+fn sentence(change: &Change) -> String {
+    match change {
+        Change::Added { name, version } => format!("+ {name} {version}"),
+        Change::Removed { name, version } => format!("- {name} {version}"),
+        Change::Replaced { name, from, to } => format!("  {name} {from} -> {to}"),
+    }
+}

@@ -1,0 +1,142 @@
+//! The default image in QEMU: comes up, serves, reboots, powers off; and says why when it cannot.
+
+use std::process::Command;
+
+use agent_protocol::message::Shutdown;
+use boot_tests::{Guest, PASSWORD, Wishes, image, is_clean, mkimage};
+use qemu_machine::OnReboot;
+
+/// What the default image starts at boot.
+const SERVICES: [&str; 24] = [
+    "auxfscheck",
+    "boot",
+    "early-filesystems",
+    "filesystems",
+    "hwclock",
+    "late-filesystems",
+    "loginready",
+    "modules",
+    "rcboot",
+    "rootfscheck",
+    "rootrw",
+    "serial-getty@ttyS0",
+    "serial-gettys",
+    "syslogd",
+    "tty1",
+    "tty2",
+    "tty3",
+    "tty4",
+    "tty5",
+    "tty6",
+    "udev-coldplug",
+    "udev-trigger",
+    "udevd",
+    "agent",
+];
+
+#[test]
+fn the_default_image_comes_up_serves_reboots_and_powers_off_clean() {
+    let wishes = Wishes { keep: true, ..Wishes::default() };
+    let mut guest = Guest::start(&wishes, |config| config.on_reboot = OnReboot::Restart);
+    let report = guest.must_boot();
+    assert_eq!(report.not_started, [], "services loaded and not started");
+
+    // Every service of the default set, and no other, is started.
+    guest.run("dinitctl start serial-getty@ttyS0");
+    let listed = guest.run("dinitctl list");
+    let mut started: Vec<&str> = listed
+        .lines()
+        .filter(|line| line.starts_with("[[+]") || line.starts_with("[{+}"))
+        .filter_map(|line| line.split_once("] ")?.1.split_whitespace().next())
+        .collect();
+    started.sort_unstable();
+    let mut wanted = SERVICES;
+    wanted.sort_unstable();
+    assert_eq!(started, wanted, "{listed}");
+
+    // dinit is PID 1, the root is writable, and the device manager has made its links.
+    assert_eq!(guest.run("cat /proc/1/comm").trim(), "dinit");
+    let uuid = &image().contents.root_uuid;
+    guest.run(&format!("udevadm wait --timeout=120 /dev/disk/by-uuid/{uuid}"));
+    assert_eq!(guest.run(&format!("readlink -f /dev/disk/by-uuid/{uuid}")).trim(), "/dev/vda");
+    guest.run("touch /written");
+    assert_eq!(guest.run("hostname").trim(), "base");
+
+    // The log takes messages, those of dinit among them.
+    guest.run("logger -t boot-test marked");
+    let wait = |text: &str| {
+        format!("for i in $(seq 300); do grep -q '{text}' /var/log/syslog && exit; sleep 0.1; done; exit 1")
+    };
+    guest.run(&wait("boot-test: marked"));
+    guest.run(&wait("dinit: service boot started"));
+
+    // The package database is whole.
+    assert_eq!(guest.run("dpkg --audit"), "");
+    let packages = guest.run("dpkg -l | tail -n +6");
+    assert!(packages.lines().count() > 60, "{packages}");
+    assert!(packages.lines().all(|line| line.starts_with("ii ")), "{packages}");
+    assert_eq!(guest.run("stat -c '%U:%G %a' /etc/shadow").trim(), "root:shadow 640");
+    assert_eq!(guest.run("stat -c '%U:%G %a' /usr/bin/passwd").trim(), "root:root 4755");
+
+    // A user can log in on the serial console. The token is split, so that its echo does not match.
+    guest.type_line("");
+    guest.expect("login: ");
+    guest.type_line("root");
+    guest.expect("Password: ");
+    guest.type_line(PASSWORD);
+    guest.type_line("echo E\"\"ND-$(id -u)-$(tty)");
+    guest.expect("END-0-/dev/ttyS0");
+
+    // An orphan is reaped.
+    guest.run("sh -c '(sleep 0.1 &)'; for i in $(seq 300); do ps -eo stat,ppid | grep -q '^Z.* 1$' || exit 0; sleep 0.1; done; exit 1");
+
+    // A reboot comes back, with what was written.
+    guest.agent.shut_down(Shutdown::Reboot).expect("dinit takes the request");
+    let limit = guest.machine.scaled(boot_tests::STEP);
+    guest.agent.wait_restarted(limit).expect("the guest comes back");
+    guest.must_boot();
+    guest.run("test -e /written");
+
+    guest.agent.shut_down(Shutdown::PowerOff).expect("dinit takes the request");
+    guest.must_end();
+    assert!(is_clean(&guest.root()), "the root is marked clean\n{}", guest.console());
+}
+
+#[test]
+fn single_gives_a_shell_and_then_continues() {
+    let wishes = Wishes { start: Some("single -t agent"), ..Wishes::default() };
+    let mut guest = Guest::start(&wishes, |_| {});
+    guest.expect("Give root password for maintenance");
+    guest.type_line(PASSWORD);
+    guest.type_line("echo S\"\"INGLE-$(id -u)");
+    guest.expect("SINGLE-0");
+    guest.type_line("exit");
+    guest.expect("login: ");
+    guest.must_boot();
+    guest.run("halt --help > /dev/null; poweroff > /dev/null 2>&1 &");
+    guest.must_end();
+}
+
+#[test]
+fn a_command_runs_in_the_guest_and_its_output_and_status_come_through() {
+    let output = Command::new(mkimage())
+        .args(["boot", "--quiet", "--exec", "echo to-out; echo to-err >&2; id -u; exit 7"])
+        .output()
+        .expect("mkimage can be run");
+    let error = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(7), "{error}");
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "to-out\n0\n");
+    assert_eq!(error, "to-err\n");
+}
+
+#[test]
+fn a_guest_that_cannot_find_its_root_fails_at_once_with_the_reason() {
+    let output = Command::new(mkimage())
+        .args(["boot", "--quiet", "--exec", "true", "--append", "root=UUID=nonsense"])
+        .output()
+        .expect("mkimage can be run");
+    let error = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{error}");
+    assert!(error.contains("initramfs: cannot "), "{error}");
+    assert!(error.contains("the console's last lines"), "{error}");
+}

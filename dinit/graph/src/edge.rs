@@ -39,11 +39,19 @@ impl Edge {
 pub(crate) struct Edges {
     entries: Vec<Option<Edge>>,
     free: Vec<EdgeId>,
+    /// How many links were looked at.
+    #[cfg(test)]
+    pub(crate) looked_at: core::cell::Cell<u64>,
 }
 
 impl Edges {
     pub(crate) fn new() -> Self {
-        Self { entries: Vec::new(), free: Vec::new() }
+        Self {
+            entries: Vec::new(),
+            free: Vec::new(),
+            #[cfg(test)]
+            looked_at: core::cell::Cell::new(0),
+        }
     }
 
     pub(crate) fn add(&mut self, edge: Edge) -> EdgeId {
@@ -67,6 +75,8 @@ impl Edges {
     }
 
     pub(crate) fn get(&self, id: EdgeId) -> Option<&Edge> {
+        #[cfg(test)]
+        self.looked_at.set(self.looked_at.get() + 1);
         self.entries.get(id.0 as usize)?.as_ref()
     }
 

@@ -1,1 +1,146 @@
+//! Rules that no scenario of LC 13 shows: decisions that differ from the reference, and ids that are void.
 
+use std::boxed::Box;
+use std::time::Duration;
+use std::vec::Vec;
+
+use crate::effect::{Effect, Role};
+use crate::event::Event;
+use crate::id::RunId;
+use crate::request::{Answer, Refusal, Request};
+use crate::spec::{Dependency, DependencyKind, Description, Kind, Restart, Spec};
+use crate::status::{ExitStatus, ServiceState};
+use crate::tests::Trace;
+use crate::tests::world::{Pace, Which, World};
+
+const SECOND: u64 = 1_000_000_000;
+
+fn service(name: &str, spec: Spec, needs: &[&str]) -> Description {
+    let dependency =
+        |name: &&str| Dependency { kind: DependencyKind::Regular, name: name.as_bytes().to_vec() };
+    Description {
+        name: name.as_bytes().to_vec(),
+        spec,
+        dependencies: needs.iter().map(dependency).collect(),
+        consumer_of: None,
+    }
+}
+
+fn state(world: &World, name: &str) -> ServiceState {
+    world.graph.status(world.id(name)).unwrap().state
+}
+
+fn main_run(world: &World, name: &str) -> RunId {
+    world.current[&(world.id(name), Which::Main)]
+}
+
+fn start(world: &mut World, name: &str) -> Answer {
+    let service = world.id(name);
+    world.request(Request::Start { service, pin: false })
+}
+
+fn stop(world: &mut World, name: &str, pin: bool) -> Answer {
+    let service = world.id(name);
+    world.request(Request::Stop { service, pin, gentle: false })
+}
+
+/// The services launched since the last look, in order.
+fn launched(world: &mut World) -> Vec<(crate::id::ServiceId, Role)> {
+    let history = core::mem::take(&mut world.history);
+    let launch = |trace| match trace {
+        Trace::Effect(Effect::Launch { service, role, .. }) => Some((service, role)),
+        _ => None,
+    };
+    history.into_iter().filter_map(launch).collect()
+}
+
+/// D15: the reference forgets to set the delay of scripted services.
+#[test]
+fn a_scripted_service_restarts_no_sooner_than_its_restart_delay() {
+    let base = Spec { restart: Restart::Always, ..Spec::new(Kind::Process) };
+    let above =
+        Spec { restart: Restart::Always, restart_delay: Duration::from_secs(5), ..Spec::new(Kind::Scripted) };
+    let mut world = World::new([service("base", base, &[]), service("above", above, &["base"])].into());
+    start(&mut world, "above");
+    for name in ["base", "above"] {
+        let run = main_run(&world, name);
+        world.event(Event::Executed { run });
+    }
+    let run = main_run(&world, "above");
+    world.event(Event::Exited { run, status: ExitStatus::Exited(0) });
+    assert_eq!(state(&world, "above"), ServiceState::Started);
+
+    let run = main_run(&world, "base");
+    world.event(Event::Exited { run, status: ExitStatus::Exited(1) });
+    world.advance(SECOND);
+    let run = main_run(&world, "base");
+    world.event(Event::Executed { run });
+    assert_eq!(state(&world, "base"), ServiceState::Started);
+
+    launched(&mut world);
+    world.advance(4 * SECOND - 1);
+    assert_eq!((launched(&mut world), state(&world, "above")), (Vec::new(), ServiceState::Starting));
+    world.advance(1);
+    let above = world.id("above");
+    assert_eq!(launched(&mut world), [(above, Role::StartCommand)]);
+}
+
+/// D18: the active count of the reference would be wrong after a pin during a restart.
+#[test]
+fn a_stop_with_a_pin_while_a_restart_is_due_ends_the_restart_and_counts_once() {
+    let spec =
+        Spec { restart: Restart::Always, restart_delay: Duration::from_secs(5), ..Spec::new(Kind::Process) };
+    let mut world = World::new([service("one", spec, &[])].into());
+    start(&mut world, "one");
+    let run = main_run(&world, "one");
+    world.event(Event::Executed { run });
+    world.event(Event::Exited { run, status: ExitStatus::Exited(1) });
+    assert_eq!((state(&world, "one"), world.graph.active_count()), (ServiceState::Starting, 1));
+    stop(&mut world, "one", true);
+    assert_eq!((state(&world, "one"), world.graph.active_count()), (ServiceState::Stopped, 0));
+    launched(&mut world);
+    world.advance(60 * SECOND);
+    assert_eq!((launched(&mut world), start(&mut world, "one")), (Vec::new(), Answer::PinnedStopped));
+    assert_eq!(world.graph.active_count(), 0);
+}
+
+/// LC 9.6: the reference sleeps between the two signals so that nothing starts in between.
+#[test]
+fn nothing_is_launched_while_every_process_is_being_killed() {
+    let killer = Spec { kill_all_on_stop: true, ..Spec::new(Kind::Internal) };
+    let limited = Spec { start_timeout: Some(Duration::from_secs(60)), ..Spec::new(Kind::Process) };
+    let mut world = World::new([service("killer", killer, &[]), service("other", limited, &[])].into());
+    start(&mut world, "killer");
+    world.pace = Pace::WhenTold;
+    stop(&mut world, "killer", false);
+    start(&mut world, "other");
+    assert_eq!((launched(&mut world), state(&world, "killer")), (Vec::new(), ServiceState::Stopping));
+    assert_eq!((state(&world, "other"), world.timers.len()), (ServiceState::Starting, 0));
+
+    let killer = world.id("killer");
+    assert_eq!(world.due.pop_front(), Some(Event::AllKilled { service: killer }));
+    world.now = world.now.after(Duration::from_secs(1));
+    world.report(Event::AllKilled { service: killer });
+    let other = world.id("other");
+    assert_eq!(
+        (launched(&mut world), state(&world, "killer")),
+        ([(other, Role::Main)].into(), ServiceState::Stopped)
+    );
+    // Its time began when it was launched, not when it wanted to be.
+    assert_eq!(world.timers.values().map(|deadline| deadline.0).collect::<Vec<_>>(), [61 * SECOND]);
+}
+
+#[test]
+fn an_id_of_an_unloaded_service_names_nothing_even_after_the_name_is_loaded_again() {
+    let mut world = World::new([service("one", Spec::new(Kind::Internal), &[])].into());
+    let old = world.id("one");
+    assert_eq!(world.request(Request::Unload { service: old }), Answer::Done);
+    let description = service("one", Spec::new(Kind::Internal), &[]);
+    let new = world.graph.insert([description.clone()].into()).unwrap()[0];
+    let refused = Answer::Refused(Refusal::NoSuchService);
+    assert_eq!(world.request(Request::Start { service: old, pin: false }), refused);
+    assert_eq!(world.request(Request::Unload { service: old }), refused);
+    assert_eq!(world.request(Request::Reload { service: old, description: Box::new(description) }), refused);
+    assert_eq!((world.graph.status(old), world.graph.name(old)), (None, None));
+    assert_eq!(world.graph.status(new).unwrap().state, ServiceState::Stopped);
+}

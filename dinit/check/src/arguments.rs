@@ -1,7 +1,10 @@
-//! The command line: from words to [`Options`], by one table that the help is made from as well.
+//! The command line: from words to [`Options`], by the table that help, manual and completions are made from.
 
-use std::ffi::{OsStr, OsString};
-use std::os::unix::ffi::OsStrExt;
+use std::ffi::OsString;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+
+use dinit_options::dinit_check::{FORMAT_MISSING, Flag, OPTIONS};
+use dinit_options::{find, help as described, rows};
 
 /// What the command line says.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,110 +47,6 @@ pub(crate) enum Parsed {
     Run(Options),
 }
 
-/// One option.
-struct Flag {
-    long: &'static str,
-    short: Option<&'static str>,
-    argument: Argument,
-    help: &'static str,
-    apply: fn(&mut Options, &OsStr) -> Result<(), String>,
-}
-
-/// Whether an option takes an argument.
-enum Argument {
-    None,
-    /// It does: what it is called, and what is said if it is missing or empty.
-    Required(&'static str, &'static str),
-}
-
-const FLAGS: &[Flag] = &[
-    Flag {
-        long: "--services-dir",
-        short: Some("-d"),
-        argument: Argument::Required("<dir>", "'--services-dir' (-d) requires an argument"),
-        help: "look for service descriptions in this directory; can be given several times",
-        apply: |options, value| {
-            options.directories.push(value.as_bytes().to_vec());
-            Ok(())
-        },
-    },
-    Flag {
-        long: "--online",
-        short: Some("-n"),
-        argument: Argument::None,
-        help: "take service directories and environment from a running daemon",
-        apply: |options, _| {
-            options.is_online = true;
-            Ok(())
-        },
-    },
-    Flag {
-        long: "--socket-path",
-        short: Some("-p"),
-        argument: Argument::Required("<socket>", "--socket-path/-p should be followed by socket path"),
-        help: "the socket of the daemon, with --online",
-        apply: |options, value| {
-            options.socket = Some(value.to_owned());
-            Ok(())
-        },
-    },
-    Flag {
-        long: "--env-file",
-        short: Some("-e"),
-        argument: Argument::Required("<file>", "--env-file/-e should be followed by environment file path"),
-        help: "read the environment from this file",
-        apply: |options, value| {
-            options.environment_file = Some(value.as_bytes().to_vec());
-            Ok(())
-        },
-    },
-    Flag {
-        long: "--system",
-        short: Some("-s"),
-        argument: Argument::None,
-        help: "use the defaults of a system instance",
-        apply: |options, _| {
-            options.is_system = true;
-            Ok(())
-        },
-    },
-    Flag {
-        long: "--user",
-        short: Some("-u"),
-        argument: Argument::None,
-        help: "use the defaults of a user's instance",
-        apply: |options, _| {
-            options.is_system = false;
-            Ok(())
-        },
-    },
-    Flag {
-        long: "--root",
-        short: None,
-        argument: Argument::Required("<dir>", "--root should be followed by a directory"),
-        help: "check the services of the system below this directory; all paths, the environment file and the \
-               users are those inside it",
-        apply: |options, value| {
-            options.root = Some(value.to_owned());
-            Ok(())
-        },
-    },
-    Flag {
-        long: "--format",
-        short: None,
-        argument: Argument::Required("text|json", "--format should be followed by 'text' or 'json'"),
-        help: "print the problems with the lines they are in and help, or as JSON",
-        apply: |options, value| {
-            options.format = match value.as_bytes() {
-                b"text" => Format::Text,
-                b"json" => Format::Json,
-                _ => return Err(String::from("--format should be followed by 'text' or 'json'")),
-            };
-            Ok(())
-        },
-    },
-];
-
 /// Reads the command line; an error is what is to be said about it.
 pub(crate) fn parse(arguments: &[OsString], uid: u32) -> Result<Parsed, String> {
     let mut options = Options {
@@ -162,25 +61,34 @@ pub(crate) fn parse(arguments: &[OsString], uid: u32) -> Result<Parsed, String> 
     };
     let mut rest = arguments.iter();
     while let Some(argument) = rest.next() {
-        if argument == "--help" {
-            return Ok(Parsed::Help);
-        }
         if !argument.as_bytes().starts_with(b"-") {
             options.names.push(argument.as_bytes().to_vec());
             continue;
         }
-        let is_meant =
-            |flag: &&Flag| argument == flag.long || flag.short.is_some_and(|short| argument == short);
-        let flag = FLAGS.iter().find(is_meant).ok_or_else(|| {
+        let (flag, row) = find(OPTIONS, argument.as_bytes()).ok_or_else(|| {
             format!("unrecognized option: '{}' (use '--help' for help)", argument.to_string_lossy())
         })?;
-        let value = match flag.argument {
-            Argument::None => OsStr::new(""),
-            Argument::Required(_, complaint) => {
-                rest.next().filter(|value| !value.is_empty()).ok_or(complaint)?
-            }
+        let value = match row.argument {
+            None => OsString::new(),
+            Some(wanted) => rest.next().filter(|value| !value.is_empty()).ok_or(wanted.missing)?.clone(),
         };
-        (flag.apply)(&mut options, value)?;
+        match flag {
+            Flag::Help => return Ok(Parsed::Help),
+            Flag::ServiceDirectory => options.directories.push(value.into_vec()),
+            Flag::Online => options.is_online = true,
+            Flag::SocketPath => options.socket = Some(value),
+            Flag::EnvironmentFile => options.environment_file = Some(value.into_vec()),
+            Flag::System => options.is_system = true,
+            Flag::User => options.is_system = false,
+            Flag::Root => options.root = Some(value),
+            Flag::Format => {
+                options.format = match value.as_bytes() {
+                    b"text" => Format::Text,
+                    b"json" => Format::Json,
+                    _ => return Err(FORMAT_MISSING.into()),
+                };
+            }
+        }
     }
     if options.is_online && options.root.is_some() {
         return Err(String::from("--online and --root exclude each other"));
@@ -193,19 +101,9 @@ pub(crate) fn parse(arguments: &[OsString], uid: u32) -> Result<Parsed, String> 
 
 /// Returns the help text.
 pub(crate) fn help() -> String {
-    let mut text = String::from(
-        "dinit-check: check dinit service descriptions\n\
-         usage: dinit-check [options] [service-name ...]\n \
-         --help\n        display this help\n",
-    );
-    for flag in FLAGS {
-        let argument = match flag.argument {
-            Argument::None => String::new(),
-            Argument::Required(name, _) => format!(" {name}"),
-        };
-        let short = flag.short.map(|short| format!(", {short}{argument}")).unwrap_or_default();
-        text.push_str(&format!(" {}{argument}{short}\n        {}\n", flag.long, flag.help));
-    }
-    text.push_str(" <service-name>\n        check this service and those it refers to; without any, boot\n");
-    text
+    format!(
+        "dinit-check: check dinit service descriptions\n\nUsage:\n    dinit-check [options] [service-name ...]\n\n\
+         Checks the services named and those they refer to; without any, boot.\n\nOptions:\n{}",
+        described::options(rows(OPTIONS))
+    )
 }

@@ -2,6 +2,7 @@
 
 use std::io::{self, Write};
 
+use dinit_json::{Value, list, object};
 use dinit_load::check::{Finding, Report};
 
 /// Prints the report as the reference does. Problems go to `err`.
@@ -42,59 +43,32 @@ fn with_progress(
 /// Prints the report as one JSON document.
 ///
 /// The keys are `services` (names, in the order of checking), `findings` and `clean`. A finding has `service`
-/// (absent if it is about several), `file`, `line`, `column`, `severity`, `message`, `help`, `lint` and
+/// (`null` if it is about several), `file`, `line`, `column`, `severity`, `message`, `help`, `lint` and
 /// `counts`; what is unknown is `null`.
 pub(crate) fn json(report: &Report, out: &mut dyn Write) -> io::Result<()> {
-    let names: Vec<String> =
-        report.services.iter().map(|service| string(&service.name.to_string())).collect();
-    let mut findings = Vec::new();
-    for service in &report.services {
-        findings
-            .extend(service.findings.iter().map(|finding| object(Some(&service.name.to_string()), finding)));
-    }
-    findings.extend(report.secondary.iter().map(|finding| object(None, finding)));
-    writeln!(
-        out,
-        "{{\"services\":[{}],\"findings\":[{}],\"clean\":{}}}",
-        names.join(","),
-        findings.join(","),
-        report.is_clean()
-    )
+    let of_services = report.services.iter().flat_map(|service| {
+        service.findings.iter().map(|finding| shown(Some(service.name.as_bytes()), finding))
+    });
+    let findings = of_services.chain(report.secondary.iter().map(|finding| shown(None, finding)));
+    let document = object([
+        ("services", list(report.services.iter().map(|service| Value::bytes(service.name.as_bytes())))),
+        ("findings", list(findings)),
+        ("clean", report.is_clean().into()),
+    ]);
+    writeln!(out, "{document}")
 }
 
-fn object(service: Option<&str>, finding: &Finding) -> String {
-    let shown = &finding.diagnostic;
-    let number =
-        |number: Option<u32>| number.map_or_else(|| String::from("null"), |number| number.to_string());
-    let text = |text: Option<&str>| text.map_or_else(|| String::from("null"), string);
-    format!(
-        "{{\"service\":{},\"file\":{},\"line\":{},\"column\":{},\"severity\":{},\"message\":{},\"help\":{},\
-         \"lint\":{},\"counts\":{}}}",
-        text(service),
-        string(&shown.file),
-        number(shown.line()),
-        number(shown.column()),
-        string(shown.severity.word()),
-        string(&shown.message),
-        text(shown.help.as_deref()),
-        text(shown.lint),
-        finding.counts
-    )
-}
-
-/// Returns a text as a JSON string.
-fn string(text: &str) -> String {
-    let mut quoted = String::with_capacity(text.len() + 2);
-    quoted.push('"');
-    for character in text.chars() {
-        match character {
-            '"' => quoted.push_str("\\\""),
-            '\\' => quoted.push_str("\\\\"),
-            '\n' => quoted.push_str("\\n"),
-            control if control.is_control() => quoted.push_str(&format!("\\u{:04x}", u32::from(control))),
-            other => quoted.push(other),
-        }
-    }
-    quoted.push('"');
-    quoted
+fn shown(service: Option<&[u8]>, finding: &Finding) -> Value {
+    let diagnostic = &finding.diagnostic;
+    object([
+        ("service", service.map(Value::bytes).into()),
+        ("file", diagnostic.file.as_str().into()),
+        ("line", diagnostic.line().into()),
+        ("column", diagnostic.column().into()),
+        ("severity", diagnostic.severity.word().into()),
+        ("message", diagnostic.message.as_str().into()),
+        ("help", diagnostic.help.as_deref().into()),
+        ("lint", diagnostic.lint.into()),
+        ("counts", finding.counts.into()),
+    ])
 }

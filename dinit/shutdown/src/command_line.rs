@@ -3,6 +3,8 @@
 use std::ffi::{OsStr, OsString};
 use std::path::Path;
 
+use dinit_options::shutdown::{Flag, OPTIONS};
+use dinit_options::{find, help as described, rows};
 use dinit_protocol::ShutdownKind;
 
 /// What stands before each of the program's names, chosen when it is built.
@@ -31,41 +33,6 @@ pub(crate) enum Role {
     Executor,
 }
 
-/// What an option does.
-#[derive(Clone, Copy)]
-enum Flag {
-    Help,
-    Kind(ShutdownKind),
-    UsePassedDescriptor,
-    System,
-}
-
-/// Every option, with what help says of it.
-const FLAGS: &[(&str, Flag, &str)] = &[
-    ("--help", Flag::Help, "show this help"),
-    ("-r", Flag::Kind(ShutdownKind::Reboot), "reboot."),
-    (
-        "-s",
-        Flag::Kind(ShutdownKind::SoftReboot),
-        "soft-reboot (restart dinit with same boot-time arguments).",
-    ),
-    ("-h", Flag::Kind(ShutdownKind::Halt), "halt system."),
-    ("-p", Flag::Kind(ShutdownKind::PowerOff), "power down (default)."),
-    ("-k", Flag::Kind(ShutdownKind::Kexec), "execute kernel loaded via kexec."),
-    (
-        "--use-passed-cfd",
-        Flag::UsePassedDescriptor,
-        "use the socket file descriptor identified by the DINIT_CS_FD\n\
-         environment variable to communicate with the init daemon.",
-    ),
-    (
-        "--system",
-        Flag::System,
-        "perform shutdown immediately, instead of issuing shutdown\n\
-         command to the init program. Not recommended for normal use.",
-    ),
-];
-
 /// Gives the last part of the path that the program was called by.
 pub(crate) fn base_name(program: &OsStr) -> String {
     Path::new(program).file_name().unwrap_or(OsStr::new("shutdown")).to_string_lossy().into_owned()
@@ -85,9 +52,13 @@ pub(crate) fn parse(name: &str, arguments: impl Iterator<Item = OsString>) -> Re
             help = true;
             continue;
         }
-        match FLAGS.iter().find(|(name, ..)| *name == argument).map(|(_, flag, _)| flag) {
+        match find(OPTIONS, argument.as_bytes()).map(|(flag, _)| flag) {
             Some(Flag::Help) => return Request::Help,
-            Some(Flag::Kind(wanted)) => kind = *wanted,
+            Some(Flag::Reboot) => kind = ShutdownKind::Reboot,
+            Some(Flag::SoftReboot) => kind = ShutdownKind::SoftReboot,
+            Some(Flag::Halt) => kind = ShutdownKind::Halt,
+            Some(Flag::PowerOff) => kind = ShutdownKind::PowerOff,
+            Some(Flag::Kexec) => kind = ShutdownKind::Kexec,
             Some(Flag::UsePassedDescriptor) => use_passed_descriptor = true,
             Some(Flag::System) => system = true,
             None => return Request::Unknown(argument.into_owned()),
@@ -102,12 +73,7 @@ pub(crate) fn parse(name: &str, arguments: impl Iterator<Item = OsString>) -> Re
 
 /// Gives the help text.
 pub(crate) fn help(name: &str) -> String {
-    let mut text = format!("{name} :   shutdown the system\n");
-    for (option, _, explanation) in FLAGS {
-        let explanation = explanation.replace('\n', &format!("\n{:21}", ""));
-        text += &format!("  {option:<16} : {explanation}\n");
-    }
-    text
+    format!("{name} :   shutdown the system\n{}", described::options(rows(OPTIONS)))
 }
 
 #[cfg(test)]
@@ -171,8 +137,8 @@ mod tests {
     fn help_begins_with_the_name_and_has_every_option() {
         let text = help("reboot");
         assert!(text.starts_with("reboot :   shutdown the system\n  --help           : show this help\n"));
-        for (option, ..) in FLAGS {
-            assert!(text.contains(&format!("  {option} ")), "{option}");
+        for spelling in rows(OPTIONS).iter().flat_map(|option| option.spellings) {
+            assert!(text.contains(&format!("  {spelling} ")), "{spelling}");
         }
     }
 }

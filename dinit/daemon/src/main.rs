@@ -47,7 +47,7 @@ fn main() -> ExitCode {
     let options = match options::parse(words, caller, dinit_sys::descriptor::is_open) {
         Ok(Invocation::Run(options)) => *options,
         Ok(Invocation::Version) => return printed(std::io::stdout().write_all(options::VERSION.as_bytes())),
-        Ok(Invocation::Help) => return printed(std::io::stdout().write_all(options::HELP.as_bytes())),
+        Ok(Invocation::Help) => return printed(std::io::stdout().write_all(options::help().as_bytes())),
         Err(text) => {
             let _ = std::io::stderr().write_all(&[text, b"\n".to_vec()].concat());
             return ExitCode::FAILURE;

@@ -4,6 +4,9 @@
 
 use std::os::fd::RawFd;
 
+use dinit_options::dinit::{Flag, LEVELS, OPTIONS};
+use dinit_options::{find, help as described, rows};
+
 /// What the command line asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Invocation {
@@ -106,55 +109,57 @@ pub(crate) fn parse(
     let mut filtering = caller.is_process_one && caller.is_root;
     let mut words = words.iter().map(Vec::as_slice);
     while let Some(word) = words.next() {
-        match word {
-            b"" => return Err(b"dinit: error: empty command-line argument".to_vec()),
-            b"-e" | b"--env-file" => {
-                options.environment_file = Some(argument(&mut words, "'--env-file' (-e)")?.to_vec());
+        let Some((flag, row)) = find(OPTIONS, word) else {
+            match word {
+                b"" => return Err(b"dinit: error: empty command-line argument".to_vec()),
+                [b'-', ..] if filtering => {}
+                [b'-', ..] => return Err([b"dinit: unrecognized option: ", word].concat()),
+                name if filtering && name != b"single" => {}
+                name if !is_valid_name(name) => {
+                    return Err([b"dinit: error: invalid service name '", name, b"'."].concat());
+                }
+                name => options.services.push(name.to_vec()),
             }
-            b"-d" | b"--services-dir" => {
-                options.directories.push(argument(&mut words, "'--services-dir' (-d)")?.to_vec());
-            }
-            b"-s" | b"--system" => options.system = true,
-            b"-u" | b"--user" => options.system = false,
-            b"-m" | b"--system-mgr" => {
+            continue;
+        };
+        let value = match row.argument {
+            // An empty word is no number, which is said below.
+            Some(wanted) => match words.next() {
+                Some(value) if !value.is_empty() || flag == Flag::ReadyDescriptor => value,
+                _ => return Err([b"dinit: ", wanted.missing.as_bytes()].concat()),
+            },
+            None => b"",
+        };
+        match flag {
+            Flag::Help => return Ok(Invocation::Help),
+            Flag::Version => return Ok(Invocation::Version),
+            Flag::EnvironmentFile => options.environment_file = Some(value.to_vec()),
+            Flag::ServiceDirectory => options.directories.push(value.to_vec()),
+            Flag::System => options.system = true,
+            Flag::User => options.system = false,
+            Flag::SystemManager => {
                 options.manager = true;
                 filtering = false;
             }
-            b"-o" | b"--container" => {
+            Flag::Container => {
                 options.manager = false;
                 filtering = false;
             }
-            b"-r" | b"--auto-recovery" => options.auto_recovery = true,
-            b"-p" | b"--socket-path" => {
-                options.socket_path = Some(argument(&mut words, "'--socket-path' (-p)")?.to_vec());
-            }
-            b"-F" | b"--ready-fd" => options.ready_fd = Some(ready_fd(words.next(), is_open)?),
-            b"-l" | b"--log-file" => {
-                options.log_file = Some(argument(&mut words, "'--log-file' (-l)")?.to_vec());
-            }
-            b"-q" | b"--quiet" => {
+            Flag::AutoRecovery => options.auto_recovery = true,
+            Flag::SocketPath => options.socket_path = Some(value.to_vec()),
+            Flag::ReadyDescriptor => options.ready_fd = Some(ready_fd(value, is_open)?),
+            Flag::LogFile => options.log_file = Some(value.to_vec()),
+            Flag::Quiet => {
                 options.quiet = true;
                 options.console_level = Level::None;
             }
-            b"--console-level" => options.console_level = level(&mut words, "'--console-level'")?,
-            b"--log-level" => options.log_level = level(&mut words, "'--log-level'")?,
-            b"-b" | b"--cgroup-path" => {
-                let path = argument(&mut words, "'--cgroup-path' (-b)")?;
-                let start = path.iter().position(|&byte| byte != b'/').unwrap_or(path.len());
-                options.cgroup_path = Some(path.get(start..).unwrap_or_default().to_vec());
+            Flag::ConsoleLevel => options.console_level = level(value, "'--console-level'")?,
+            Flag::LogLevel => options.log_level = level(value, "'--log-level'")?,
+            Flag::CgroupPath => {
+                let start = value.iter().position(|&byte| byte != b'/').unwrap_or(value.len());
+                options.cgroup_path = Some(value.get(start..).unwrap_or_default().to_vec());
             }
-            b"-t" | b"--service" => {
-                options.services.push(argument(&mut words, "'--service' (-t)")?.to_vec());
-            }
-            b"--version" => return Ok(Invocation::Version),
-            b"--help" => return Ok(Invocation::Help),
-            [b'-', ..] if filtering => {}
-            [b'-', ..] => return Err([b"dinit: unrecognized option: ", word].concat()),
-            name if filtering && name != b"single" => {}
-            name if !is_valid_name(name) => {
-                return Err([b"dinit: error: invalid service name '", name, b"'."].concat());
-            }
-            name => options.services.push(name.to_vec()),
+            Flag::Service => options.services.push(value.to_vec()),
         }
     }
     Ok(Invocation::Run(Box::new(options)))
@@ -163,31 +168,16 @@ pub(crate) fn parse(
 /// Gives the words without the descriptor for readiness, which is closed after its one use: a daemon that is executed
 /// anew with the same words must not stumble over it.
 pub(crate) fn without_readiness(words: &[Vec<u8>]) -> Vec<Vec<u8>> {
-    const WITH_ARGUMENT: [&[u8]; 14] = [
-        b"-e",
-        b"--env-file",
-        b"-d",
-        b"--services-dir",
-        b"-p",
-        b"--socket-path",
-        b"-l",
-        b"--log-file",
-        b"--console-level",
-        b"--log-level",
-        b"-b",
-        b"--cgroup-path",
-        b"-t",
-        b"--service",
-    ];
     let mut kept = Vec::new();
     let mut words = words.iter();
     while let Some(word) = words.next() {
-        if word == b"-F" || word == b"--ready-fd" {
+        let known = find(OPTIONS, word);
+        if known.is_some_and(|(flag, _)| flag == Flag::ReadyDescriptor) {
             words.next();
             continue;
         }
         kept.push(word.clone());
-        if WITH_ARGUMENT.contains(&word.as_slice()) {
+        if known.is_some_and(|(_, row)| row.argument.is_some()) {
             kept.extend(words.next().cloned());
         }
     }
@@ -202,57 +192,30 @@ pub(crate) const VERSION: &str = concat!(
     "Supported features: cgroups utmp supplemental-groups capabilities io-priority oom-score-adjust\n"
 );
 
-/// What `--help` prints.
-pub(crate) const HELP: &str = "\
-dinit: init/service manager daemon
- --help                       display help
- --version                    display version
- --env-file <file>, -e <file>
-                              environment variable initialisation file
- --services-dir <dir>, -d <dir>
-                              set base directory for service description files
- --system, -s                 run as the system instance
- --user, -u                   run as a user instance
- --system-mgr, -m             run as the system manager (perform system initialisation)
- --container, -o              run in container mode (do not manage the system)
- --auto-recovery, -r          start `recovery` by itself when the boot has failed
- --socket-path <path>, -p <path>
-                              path of the control socket
- --ready-fd <fd>, -F <fd>     descriptor to which the socket path is written once ready
- --log-file <file>, -l <file> write the main log to a file instead of to syslog
- --quiet, -q                  show no service status on the console
- --console-level <level>      least level of messages on the console
- --log-level <level>          least level of messages in the main log
- --cgroup-path <path>, -b <path>
-                              base for relative control group paths
- --service <name>, -t <name>  start a service (never ignored)
- <name>                       start a service
-Levels: none, error, warn, info, debug.
-";
+/// Gives what `--help` prints.
+pub(crate) fn help() -> String {
+    let options = described::options(rows(OPTIONS));
+    let levels = LEVELS.join(", ");
+    format!(
+        "dinit: init/service manager daemon\n\nUsage:\n    dinit [options] [service-name ...]\n\n\
+         Starts the services named; without any, boot.\n\nOptions:\n{options}\nLevels: {levels}.\n"
+    )
+}
 
 /// Says whether a name may be given as a bare word: not empty, and not beginning with `.` or `@`.
 fn is_valid_name(name: &[u8]) -> bool {
     !matches!(name, [] | [b'.' | b'@', ..])
 }
 
-fn argument<'a>(words: &mut impl Iterator<Item = &'a [u8]>, option: &str) -> Result<&'a [u8], Vec<u8>> {
-    match words.next() {
-        Some(word) if !word.is_empty() => Ok(word),
-        _ => Err(format!("dinit: {option} requires an argument").into_bytes()),
-    }
-}
-
-fn level<'a>(words: &mut impl Iterator<Item = &'a [u8]>, option: &str) -> Result<Level, Vec<u8>> {
-    let word = argument(words, option)?;
+fn level(word: &[u8], option: &str) -> Result<Level, Vec<u8>> {
     Level::from_word(word).ok_or_else(|| {
-        format!("dinit: {option} accepts only arguments: 'none', 'error', 'warn', 'info', 'debug'")
-            .into_bytes()
+        let words = LEVELS.join("', '");
+        format!("dinit: {option} accepts only arguments: '{words}'").into_bytes()
     })
 }
 
-fn ready_fd(word: Option<&[u8]>, is_open: fn(RawFd) -> bool) -> Result<RawFd, Vec<u8>> {
+fn ready_fd(word: &[u8], is_open: fn(RawFd) -> bool) -> Result<RawFd, Vec<u8>> {
     let wrong = |text: &str| Err(format!("dinit: '--ready-fd' (-F) requires {text}").into_bytes());
-    let Some(word) = word else { return wrong("an argument") };
     if word.is_empty() || !word.iter().all(u8::is_ascii_digit) {
         return wrong("a numerical argument");
     }
@@ -308,6 +271,8 @@ mod tests {
         assert_eq!(error(&["-F", "5x"]), "dinit: '--ready-fd' (-F) requires a numerical argument");
         assert_eq!(error(&["-F", "0"]), "dinit: '--ready-fd' (-F) requires an open file descriptor");
         assert_eq!(error(&["-F", "77"]), "dinit: '--ready-fd' (-F) requires an open file descriptor");
+        let levels = "accepts only arguments: 'none', 'error', 'warn', 'info', 'debug'";
+        assert_eq!(error(&["--log-level", "notice"]), format!("dinit: '--log-level' {levels}"));
         assert_eq!(error(&["--log-level"]), "dinit: '--log-level' requires an argument");
         assert_eq!(error(&[""]), "dinit: error: empty command-line argument");
         assert_eq!(error(&["ok", ".bad", "-Z"]), "dinit: error: invalid service name '.bad'.");
@@ -331,6 +296,14 @@ mod tests {
         let words = |words: &[&str]| words.iter().map(|word| word.as_bytes().to_vec()).collect::<Vec<_>>();
         let given = words(&["dinit", "-t", "-F", "-F", "5", "single", "--ready-fd", "6", "-d", "x"]);
         assert_eq!(without_readiness(&given), words(&["dinit", "-t", "-F", "single", "-d", "x"]));
+    }
+
+    #[test]
+    fn help_has_every_option() {
+        let text = help();
+        for spelling in rows(OPTIONS).iter().flat_map(|option| option.spellings) {
+            assert!(text.contains(spelling), "{spelling}");
+        }
     }
 
     #[test]

@@ -22,21 +22,14 @@ use std::os::unix::net::{SocketAddr, UnixDatagram};
 use std::os::unix::process::CommandExt;
 use std::process::{Command, ExitCode, Stdio};
 
+use dinit_options::dinit_ready::{COMMANDS, OPTIONS, Verb};
+use dinit_options::{find, help as described};
 use dinit_sys::descriptor;
 
 /// The watcher's own first word; what follows is the daemon's pid and what to watch.
 const WATCH: &str = "--watch";
 /// The word of the process in between, whose end leaves the watcher to dinit.
 const DETACH: &str = "--detach";
-
-const USAGE: &str = "usage: dinit-ready notify FD COMMAND [ARGUMENT...]
-       dinit-ready socket FD PATH COMMAND [ARGUMENT...]
-
-Runs COMMAND and writes to the descriptor FD, which dinit gave it
-(ready-notification = pipefd:FD), once COMMAND is ready:
-  notify  when it says READY=1 to the socket in NOTIFY_SOCKET (sd_notify(3))
-  socket  when the Unix socket PATH accepts a connection
-";
 
 fn main() -> ExitCode {
     let arguments: Vec<OsString> = std::env::args_os().skip(1).collect();
@@ -46,16 +39,18 @@ fn main() -> ExitCode {
         Some(DETACH) => {
             own_command(WATCH).and_then(|mut it| it.args(&words[1..]).spawn().map(drop).map_err(text))
         }
-        Some("notify") if words.len() >= 3 => notify(words[1], &words[2..]),
-        Some("socket") if words.len() >= 4 => socket(words[1], words[2], &words[3..]),
-        Some("--help") if words.len() == 1 => {
-            return if write!(std::io::stdout(), "{USAGE}").is_ok() {
-                ExitCode::SUCCESS
-            } else {
-                ExitCode::FAILURE
-            };
-        }
-        _ => Err(format!("wrong arguments\n{USAGE}")),
+        Some(word) => match (verb(word), words.len()) {
+            (Some(Verb::Notify), 3..) => notify(words[1], &words[2..]),
+            (Some(Verb::Socket), 4..) => socket(words[1], words[2], &words[3..]),
+            (None, 1) if find(OPTIONS, word.as_bytes()).is_some() => {
+                return match write!(std::io::stdout(), "{}", help()) {
+                    Ok(()) => ExitCode::SUCCESS,
+                    Err(_) => ExitCode::FAILURE,
+                };
+            }
+            _ => Err(format!("wrong arguments\n{}", help())),
+        },
+        None => Err(format!("wrong arguments\n{}", help())),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
@@ -65,6 +60,25 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// Gives what a first word asks for, if it is a command.
+fn verb(word: &str) -> Option<Verb> {
+    COMMANDS.iter().find(|(_, command)| command.word == word).map(|(verb, _)| *verb)
+}
+
+/// Gives the help text.
+fn help() -> String {
+    let commands = COMMANDS.iter().map(|(_, command)| command);
+    let mut text = format!("Usage:\n{}\n", described::commands("dinit-ready", commands.clone()));
+    text.push_str(
+        "Runs <command> and writes to the descriptor <fd>, which dinit gave it\n\
+         (ready-notification = pipefd:<fd>), once <command> is ready:\n",
+    );
+    for command in commands {
+        text.push_str(&format!("    {:<8}{}\n", command.word, command.help));
+    }
+    text
 }
 
 fn notify(number: &OsStr, command: &[&OsStr]) -> Result<(), String> {

@@ -73,7 +73,7 @@ fn carry_out(
         err.write_all(&[b"dinit-check: warning: ".as_slice(), &warning, b"\n"].concat())?;
     }
     let loader = Loader { host: &host, directories: &directories, variables: &variables, identity };
-    let how = check::Options { warns_of_variables: !options.is_online };
+    let how = check::Options { warns_of_variables: !options.is_online, ..Default::default() };
     let report = check(&loader, &options.names, how);
     match options.format {
         Format::Plain => show::plain(&report, out, err)?,

@@ -75,6 +75,7 @@ pub fn interact(world: &World, image: &Image, options: &Options) -> Result<ExitC
         "{ESCAPE_KEY_NAME} leaves the console and ends the guest; `poweroff` ends it properly"
     ));
     world.go_on()?;
+    world.let_others_in();
     let mut machine = Machine::start(&config)?;
     let keyboard =
         File::from(std::io::stdin().as_fd().try_clone_to_owned().context("cannot use the terminal")?);
@@ -114,6 +115,7 @@ pub fn execute(
     config.channels = vec![seed::PORT.to_owned()];
     config.command_line.push_str(&format!(" panic=-1 {}", seed::COMMAND_LINE));
     world.go_on()?;
+    world.let_others_in();
 
     let stage = world.ui.stage("boot", "Booting");
     let deadline = Instant::now() + limit;

@@ -170,6 +170,7 @@ enum AcceleratorArgument {
 pub fn run(cli: Cli) -> Result<ExitCode> {
     let verbosity = if cli.common.quiet { Verbosity::Quiet } else { Verbosity::Normal };
     let world = World::new(verbosity, cli.common.cache)?;
+    world.keep_others_out()?;
     match cli.verb {
         Verb::Boot(arguments) => run_boot(&world, arguments),
         Verb::Build(arguments) => run_build(&world, arguments),

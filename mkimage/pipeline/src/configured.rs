@@ -156,11 +156,8 @@ fn owners(
         owners.insert(TreePath::in_root(path)?, (owner.uid, owner.gid));
     }
     // What scripts gave back to root does not show in the map above.
-    for (path, entry) in tree.iter().filter(|(_, entry)| (entry.uid, entry.gid) != (0, 0)) {
-        owners.entry(path.clone()).or_insert_with(|| {
-            let _ = entry;
-            (0, 0)
-        });
+    for (path, _) in tree.iter().filter(|(_, entry)| (entry.uid, entry.gid) != (0, 0)) {
+        owners.entry(path.clone()).or_insert((0, 0));
     }
     Ok(owners)
 }
@@ -212,9 +209,12 @@ fn complete(path: &TreePath, entry: &mut Entry, configured: &mkimage_configure::
     }
 }
 
-/// Where trees are laid out for a while; left-overs of runs that were killed go away.
+/// Where trees are laid out for a while; left-overs of runs that were killed go away, since no other run is
+/// at work in this cache.
 fn work_folder(world: &World) -> Result<PathBuf> {
     let folder = world.cache.join("work");
+    // What cannot be removed is in nobody's way.
+    let _ = std::fs::remove_dir_all(&folder);
     std::fs::create_dir_all(&folder).with_context(|| format!("cannot make `{}`", folder.display()))?;
     Ok(folder)
 }

@@ -1,8 +1,10 @@
 //! What a run works with: the project's data, the user's cache, the mirror, and the wish to stop.
 
+use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 
@@ -19,6 +21,8 @@ pub struct World {
     pub ui: Arc<Ui>,
     /// Set once the user has asked to stop (Ctrl-C, or SIGTERM).
     pub cancelled: Arc<AtomicBool>,
+    /// The locked file that keeps other runs away from the cache.
+    alone: Mutex<Option<File>>,
 }
 
 /// Where the project's own files are.
@@ -59,7 +63,42 @@ impl World {
         };
         std::fs::create_dir_all(&cache)
             .with_context(|| format!("cannot make the cache folder `{}`", cache.display()))?;
-        Ok(Self { data: Data::find()?, cache, ui: Ui::new(verbosity), cancelled })
+        Ok(Self { data: Data::find()?, cache, ui: Ui::new(verbosity), cancelled, alone: Mutex::default() })
+    }
+
+    /// Keeps other runs from working in the same cache, and waits for one that does so now. Lasts until
+    /// [`World::let_others_in`] or the end of the program.
+    pub fn keep_others_out(&self) -> Result<()> {
+        let path = self.cache.join("run.lock");
+        let file = File::options()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .open(&path)
+            .with_context(|| format!("cannot open `{}`", path.display()))?;
+        let mut told = false;
+        loop {
+            match file.try_lock() {
+                Ok(()) => break,
+                Err(TryLockError::WouldBlock) => {
+                    if !std::mem::replace(&mut told, true) {
+                        self.ui.say("Waiting for another mkimage that uses the same cache");
+                    }
+                    self.go_on()?;
+                    std::thread::sleep(Duration::from_millis(50));
+                }
+                Err(TryLockError::Error(error)) => {
+                    return Err(error).with_context(|| format!("cannot lock `{}`", path.display()));
+                }
+            }
+        }
+        *self.alone.lock().unwrap_or_else(PoisonError::into_inner) = Some(file);
+        Ok(())
+    }
+
+    /// Ends what [`World::keep_others_out`] began.
+    pub fn let_others_in(&self) {
+        *self.alone.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 
     /// An error once the user has asked to stop.

@@ -79,6 +79,7 @@ impl Guest {
     pub fn start(wishes: &Wishes, change: impl FnOnce(&mut Config)) -> Guest {
         let image = image();
         let world = World::new(Verbosity::Quiet, None).expect("a world");
+        world.keep_others_out().expect("the cache can be locked");
         let folder = tempfile::tempdir().expect("a temporary folder");
         let programs = programs::run(&world).expect("our programs");
         let archive = boot::agent_archive(&programs, folder.path()).expect("the agent's archive");
@@ -91,6 +92,7 @@ impl Guest {
             accelerator: AcceleratorChoice::Probe,
         };
         let mut config = boot::config(&world, image, &options).expect("a machine");
+        world.let_others_in();
         if wishes.keep {
             let copy = folder.path().join("root.ext4");
             copy_sparse(&image.root(), &copy);

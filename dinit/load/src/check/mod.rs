@@ -9,7 +9,7 @@ mod secondary;
 
 use std::borrow::Cow;
 use std::cell::{Cell, RefCell};
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 
 use diagnostics::{Diagnostic, Severity};
 use dinit_graph::DependencyKind;
@@ -76,12 +76,17 @@ impl Report {
 pub struct Options {
     /// Whether to say that the environment of the daemon may differ when a variable is substituted.
     pub warns_of_variables: bool,
+    /// Whether `before` and `after` may name services that do not exist: that is no error for the daemon, but
+    /// the reference's checker reports it.
+    pub permits_absent_order: bool,
 }
 
 /// Checks the services named, and those they refer to, each once.
 pub fn check(loader: &Loader<'_>, names: &[Vec<u8>], options: Options) -> Report {
     let mut queue: VecDeque<(Vec<u8>, u32)> = names.iter().map(|name| (name.clone(), 0)).collect();
-    let mut listed: BTreeSet<Vec<u8>> = names.iter().cloned().collect();
+    // Each name with the service that led to it, none for those that were asked for.
+    let mut listed: BTreeMap<Vec<u8>, Option<Vec<u8>>> =
+        names.iter().map(|name| (name.clone(), None)).collect();
     let mut records: BTreeMap<Vec<u8>, Record> = BTreeMap::new();
     let mut report = Report::default();
     let seen = Seen { host: loader.host, known: RefCell::default() };
@@ -91,11 +96,20 @@ pub fn check(loader: &Loader<'_>, names: &[Vec<u8>], options: Options) -> Report
             report.services.push(Checked { name, description: None, findings: Vec::new() });
             continue;
         }
-        let Examined { description, references, findings } = examine(loader, &name, options, &seen);
+        let Examined { description, references, mut findings } = examine(loader, &name, options, &seen);
+        if let (None, Some(Some(by))) = (&description, listed.get(name.as_bytes())) {
+            for finding in &mut findings {
+                let help = format!("the service `{}` names it", String::from_utf8_lossy(by));
+                finding.diagnostic.help.get_or_insert(help);
+            }
+        }
         if let Some(description) = &description {
-            for reference in references.iter().filter(|_| depth < MAX_LINKS) {
-                if !listed.contains(&reference.name) {
-                    listed.insert(reference.name.clone());
+            let followed = |reference: &&Reference| {
+                depth < MAX_LINKS && !(options.permits_absent_order && reference.role.is_order())
+            };
+            for reference in references.iter().filter(followed) {
+                if !listed.contains_key(&reference.name) {
+                    listed.insert(reference.name.clone(), Some(name.as_bytes().to_vec()));
                     queue.push_back((reference.name.clone(), depth.saturating_add(1)));
                 }
             }
@@ -133,6 +147,13 @@ struct Reference {
 enum Role {
     Link(DependencyKind),
     Producer,
+}
+
+impl Role {
+    /// Tells whether only the order of starting is meant.
+    fn is_order(self) -> bool {
+        matches!(self, Role::Link(DependencyKind::Before | DependencyKind::After))
+    }
 }
 
 struct Examined {

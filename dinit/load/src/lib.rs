@@ -26,6 +26,7 @@ mod host;
 mod load;
 mod lower;
 mod read;
+pub mod references;
 mod reload;
 mod steps;
 mod system;

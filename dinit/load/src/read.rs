@@ -202,7 +202,7 @@ pub(crate) fn join(directory: &[u8], path: &[u8]) -> Vec<u8> {
 }
 
 /// Appends a path to a directory, even if it looks absolute, with a slash between them unless there is one.
-fn under(directory: &[u8], path: &[u8]) -> Vec<u8> {
+pub(crate) fn under(directory: &[u8], path: &[u8]) -> Vec<u8> {
     match directory.last() {
         None | Some(b'/') => [directory, path].concat(),
         Some(_) => [directory, b"/", path].concat(),

@@ -13,6 +13,7 @@ extern crate alloc;
 
 pub mod dinit;
 pub mod dinit_check;
+pub mod dinit_monitor;
 pub mod dinit_ready;
 pub mod dinitctl;
 pub mod help;
@@ -186,6 +187,7 @@ pub fn programs() -> Vec<Program> {
         dinit::program(),
         dinitctl::program(),
         dinit_check::program(),
+        dinit_monitor::program(),
         shutdown::program(),
         dinit_ready::program(),
     ]

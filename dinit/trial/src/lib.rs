@@ -96,19 +96,20 @@ impl Drop for Trial {
 
 /// Gives the daemon of this workspace, built as the running test was.
 fn daemon_program() -> &'static Path {
-    static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
-    PROGRAM.get_or_init(|| {
-        // Tests are in the folder `deps` of the folder with the programs.
-        let test = std::env::current_exe().unwrap();
-        let folder = test.ancestors().nth(2).unwrap();
-        let profile = match folder.file_name().unwrap().to_str().unwrap() {
-            "debug" => "dev",
-            other => other,
-        };
-        let mut cargo = Command::new(env!("CARGO"));
-        cargo.args(["build", "--quiet", "--package", "dinit", "--bin", "dinit", "--profile", profile]);
-        cargo.arg("--target-dir").arg(folder.parent().unwrap()).current_dir(env!("CARGO_MANIFEST_DIR"));
-        assert!(cargo.status().unwrap().success(), "the daemon cannot be built");
-        folder.join("dinit")
-    })
+    static PROGRAM: OnceLock<Option<PathBuf>> = OnceLock::new();
+    PROGRAM.get_or_init(build_daemon).as_deref().expect("the daemon can be built")
+}
+
+fn build_daemon() -> Option<PathBuf> {
+    // Tests are in the folder `deps` of the folder with the programs.
+    let test = std::env::current_exe().unwrap();
+    let folder = test.ancestors().nth(2).unwrap();
+    let profile = match folder.file_name().unwrap().to_str().unwrap() {
+        "debug" => "dev",
+        other => other,
+    };
+    let mut cargo = Command::new(env!("CARGO"));
+    cargo.args(["build", "--quiet", "--package", "dinit", "--bin", "dinit", "--profile", profile]);
+    cargo.arg("--target-dir").arg(folder.parent().unwrap()).current_dir(env!("CARGO_MANIFEST_DIR"));
+    cargo.status().unwrap().success().then(|| folder.join("dinit"))
 }

@@ -121,6 +121,7 @@ impl Daemon {
                 self.log.message(Level::Error, format!("Error executing {SHUTDOWN}: {text}"));
             }
         }
+        self.log.write_out();
         let arguments = without_readiness(&self.settings.arguments);
         let _ = signal::set_blocked(self.settings.original_mask);
         let error = execute(DINIT, &arguments);

@@ -246,6 +246,8 @@ impl Daemon {
             })?;
         }
         if console != ConsoleUse::None {
+            // What was said before comes before what the process prints.
+            self.log.write_out();
             return Ok(());
         }
         let says = |error: Errno| refused(&exec.name, "can't create output pipe", ExecStage(0), error);

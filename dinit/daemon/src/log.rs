@@ -1,18 +1,23 @@
 //! The daemon's own messages: two streams (console and main log), each with a bounded buffer.
 //!
-//! A message becomes one line; lines are written one at a time and never interleaved. Writing never waits: what the
-//! other side does not take stays in the buffer, and a message that does not fit is dropped as a whole, which is
-//! noted once. While a service has the console, lines for it are kept here.
+//! A message becomes one line; lines are never interleaved. They are written together, once in a turn of the loop and
+//! before anybody else gets to use the console. Writing never waits: what the other side does not take stays in the
+//! buffer, and a message that does not fit is dropped as a whole, which is noted once. While a service has the console,
+//! lines for it are kept here.
 
 use crate::options::Level;
 use dinit_sys::{Errno, descriptor, error_text, socket};
 use std::collections::VecDeque;
+use std::io::IoSlice;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 /// The bytes that a stream keeps while its other side does not take them.
 const CAPACITY: usize = 4096;
+
+/// How many lines are written together at most.
+const TOGETHER: usize = 128;
 
 /// How long logging must have been away from the console for its kept lines to be stale, in nanoseconds.
 const STALE_AFTER: u64 = 1_000_000_000;
@@ -86,8 +91,9 @@ impl Log {
         let _ = descriptor::set_nonblocking(std::io::stdout(), true);
     }
 
-    /// Makes standard output blocking again, for whoever uses it next.
-    pub(crate) fn leave_console(&self) {
+    /// Writes what can be written, and makes standard output blocking again, for whoever uses it next.
+    pub(crate) fn leave_console(&mut self) {
+        self.write_out();
         let _ = descriptor::set_nonblocking(std::io::stdout(), false);
     }
 
@@ -114,8 +120,7 @@ impl Log {
             };
             [format!("<{}>", FACILITY + severity).as_bytes(), b"dinit: ", text, b"\n"].concat()
         };
-        self.main.push(line);
-        self.pump(Which::Main);
+        self.keep(Which::Main, line);
     }
 
     /// Says what became of a service, in the form that each stream has for that.
@@ -127,8 +132,7 @@ impl Log {
             Milestone::DependencyFailed => (b"[FAILED] ", b" failed to start.", Level::Warn, Level::Error),
         };
         if !self.quiet || console_level >= self.console.level {
-            self.console.push([mark, name, b"\n"].concat());
-            self.pump(Which::Console);
+            self.keep(Which::Console, [mark, name, b"\n"].concat());
         }
         self.in_main(level, [b"service ", name, words].concat());
     }
@@ -152,6 +156,12 @@ impl Log {
     /// Says whether the main log is a file.
     pub(crate) fn is_to_file(&self) -> bool {
         matches!(self.destination, Destination::File(_))
+    }
+
+    /// Writes as much of both streams as is taken now.
+    pub(crate) fn write_out(&mut self) {
+        self.pump(Which::Console);
+        self.pump(Which::Main);
     }
 
     /// Writes as much as the other side takes now.
@@ -183,9 +193,10 @@ impl Log {
         }
     }
 
-    /// Begins to let go of the console: no further line is begun.
+    /// Begins to let go of the console: what is taken now is written, and no further line is begun.
     pub(crate) fn yield_console(&mut self) {
         if self.tenure == Tenure::Ours {
+            self.pump(Which::Console);
             self.tenure = Tenure::Yielding;
         }
     }
@@ -196,7 +207,7 @@ impl Log {
             return false;
         }
         self.tenure = Tenure::Away(now);
-        self.leave_console();
+        let _ = descriptor::set_nonblocking(std::io::stdout(), false);
         true
     }
 
@@ -217,8 +228,7 @@ impl Log {
         const LIMIT: u64 = 5_000_000_000;
         let end = dinit_sys::system::monotonic_nanoseconds().saturating_add(LIMIT);
         loop {
-            self.pump(Which::Console);
-            self.pump(Which::Main);
+            self.write_out();
             let waiting: Vec<BorrowedFd<'_>> =
                 [Which::Console, Which::Main].into_iter().filter_map(|which| self.awaited(which)).collect();
             let left = end.saturating_sub(dinit_sys::system::monotonic_nanoseconds());
@@ -231,8 +241,22 @@ impl Log {
 
     fn on_console(&mut self, level: Level, text: &[u8]) {
         if level >= self.console.level {
-            self.console.push([b"dinit: ", text, b"\n"].concat());
-            self.pump(Which::Console);
+            self.keep(Which::Console, [b"dinit: ", text, b"\n"].concat());
+        }
+    }
+
+    /// Keeps a line until it is written, which is now if there is no room for it.
+    fn keep(&mut self, which: Which, line: Vec<u8>) {
+        let stream = match which {
+            Which::Console => &self.console,
+            Which::Main => &self.main,
+        };
+        if !stream.has_room_for(&line) {
+            self.pump(which);
+        }
+        match which {
+            Which::Console => self.console.push(line),
+            Which::Main => self.main.push(line),
         }
     }
 }
@@ -276,12 +300,16 @@ impl Stream {
         if self.broken {
             return;
         }
-        if self.bytes.saturating_add(line.len()) > CAPACITY || self.lines.try_reserve(1).is_err() {
+        if !self.has_room_for(&line) || self.lines.try_reserve(1).is_err() {
             self.discarded = true;
             return;
         }
         self.bytes += line.len();
         self.lines.push_back(line);
+    }
+
+    fn has_room_for(&self, line: &[u8]) -> bool {
+        self.bytes.saturating_add(line.len()) <= CAPACITY
     }
 
     fn is_within_line(&self) -> bool {
@@ -304,8 +332,7 @@ impl Stream {
         if limit == 1 && !self.is_within_line() {
             return;
         }
-        let mut finished = 0;
-        while finished < limit {
+        loop {
             let Some(sink) = &self.sink else { return };
             if self.written == 0 && std::mem::take(&mut self.discarded) {
                 // A note that waits already stands for these too.
@@ -314,22 +341,31 @@ impl Stream {
                     self.bytes += DISCARDED.len();
                 }
             }
-            let Some(line) = self.lines.front() else { return };
-            match descriptor::write(sink, line.get(self.written..).unwrap_or_default()) {
-                Ok(count) => {
-                    let count = if matches!(sink, Sink::Datagram(_)) { line.len() } else { count };
-                    self.written += count;
-                    self.bytes = self.bytes.saturating_sub(count);
-                    if self.written >= line.len() {
-                        self.lines.pop_front();
-                        self.written = 0;
-                        finished += 1;
-                    }
-                }
-                Err(Errno(libc::EINTR)) => {}
+            let Some(first) = self.lines.front() else { return };
+            let is_datagram = matches!(sink, Sink::Datagram(_));
+            let begun = first.get(self.written..).unwrap_or_default();
+            let others =
+                self.lines.iter().skip(1).take(if is_datagram { 0 } else { limit.min(TOGETHER) - 1 });
+            let pieces: Vec<IoSlice<'_>> =
+                std::iter::once(begun).chain(others.map(Vec::as_slice)).map(IoSlice::new).collect();
+            match descriptor::write_pieces(sink, &pieces) {
+                Ok(count) => self.take_away(if is_datagram { begun.len() } else { count }),
+                Err(Errno(libc::EINTR)) => continue,
                 Err(Errno(libc::EAGAIN)) => return,
                 Err(_) => return self.close(),
             }
+            if limit == 1 && !self.is_within_line() {
+                return;
+            }
+        }
+    }
+
+    /// Forgets so many bytes that were written.
+    fn take_away(&mut self, count: usize) {
+        self.bytes = self.bytes.saturating_sub(count);
+        self.written += count;
+        while let Some(line) = self.lines.pop_front_if(|line| line.len() <= self.written) {
+            self.written -= line.len();
         }
     }
 
@@ -383,6 +419,12 @@ mod tests {
         Destination::Syslog(PathBuf::from("/nonexistent/log"))
     }
 
+    /// Writes out, and reads what came.
+    fn printed(log: &mut Log, pipe: &mut std::fs::File) -> String {
+        log.write_out();
+        read(pipe)
+    }
+
     fn read(pipe: &mut std::fs::File) -> String {
         let mut bytes = Vec::new();
         let _ = pipe.read_to_end(&mut bytes);
@@ -401,12 +443,13 @@ mod tests {
         assert_eq!(log.open_main(), Ok(()));
         log.message(Level::Warn, "warn");
         log.message(Level::Error, "error");
+        log.write_out();
         let mut line = [0; 100];
         for expected in ["<29>dinit: notice\n", "<28>dinit: warn\n", "<27>dinit: error\n"] {
             let length = syslog.recv(&mut line).unwrap();
             assert_eq!(&line[..length], expected.as_bytes());
         }
-        assert_eq!(read(&mut pipe), "dinit: warn\ndinit: error\n");
+        assert_eq!(printed(&mut log, &mut pipe), "dinit: warn\ndinit: error\n");
     }
 
     #[test]
@@ -450,8 +493,8 @@ mod tests {
         // As if the other side had taken a part of the first line.
         log.console.written = 3;
         log.console.bytes -= 3;
-        log.console.sink = sink;
         log.yield_console();
+        log.console.sink = sink;
         assert!(!log.has_yielded(0));
         log.pump(Which::Console);
         assert!(log.has_yielded(0));
@@ -468,6 +511,6 @@ mod tests {
         log.milestone(Milestone::DependencyFailed, b"top");
         log.milestone(Milestone::Failed, b"bad");
         log.milestone(Milestone::Stopped, b"bad");
-        assert_eq!(read(&mut pipe), "[FAILED] bad\n");
+        assert_eq!(printed(&mut log, &mut pipe), "[FAILED] bad\n");
     }
 }

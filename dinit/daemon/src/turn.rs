@@ -41,6 +41,7 @@ impl Daemon {
 
     /// Waits for something to happen, or for the next timer.
     fn await_events(&mut self) -> Vec<Happened> {
+        self.log.write_out();
         self.update_log_waits();
         self.give_memory_back();
         let limit = self.timers.next_deadline().map(|deadline| deadline.saturating_sub(now().0));

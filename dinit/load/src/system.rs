@@ -58,6 +58,22 @@ impl SystemHost {
         }
     }
 
+    /// Opens the regular file that a path leads to, without waiting for anything; gives its real directory too.
+    fn open(&self, path: &[u8]) -> Result<(File, Vec<u8>), HostError> {
+        // Most descriptions are no symbolic links, and then the path alone tells the directory.
+        let plain = Path::new(OsStr::from_bytes(path));
+        if self.root.is_none() {
+            match open_unlinked(plain) {
+                Err(error) if error.raw_os_error() == Some(libc::ELOOP) => {}
+                opened => return Ok((opened.map_err(open_error)?, directory_of(plain))),
+            }
+        }
+        let place = self.resolve(path).map_err(open_error)?;
+        refuse_irregular(&place.data)?;
+        let file = open_unlinked(&place.real).map_err(open_error)?;
+        Ok((file, directory_of(&place.inside)))
+    }
+
     fn stamp(&self, path: &[u8]) -> Option<Stamp> {
         let data = self.resolve(path).ok()?.data;
         Some((data.ino(), data.mtime(), data.mtime_nsec(), data.size()))
@@ -87,16 +103,12 @@ impl SystemHost {
 
 impl Host for SystemHost {
     fn read(&self, path: &[u8]) -> Result<Opened, HostError> {
-        let place = self.resolve(path).map_err(open_error)?;
-        refuse_irregular(&place.data)?;
-        // Should another file have taken its place by now, opening it must not wait either.
-        let flags = libc::O_NONBLOCK | libc::O_NOCTTY;
-        let file = OpenOptions::new().read(true).custom_flags(flags).open(&place.real).map_err(open_error)?;
+        let (file, directory) = self.open(path)?;
         let data = file.metadata().map_err(read_error)?;
         refuse_irregular(&data)?;
         let text = read_bounded(file, data.len())?;
         let modified = (data.mtime(), u32::try_from(data.mtime_nsec()).unwrap_or_default());
-        Ok(Opened { text, directory: place.directory(), modified })
+        Ok(Opened { text, directory, modified })
     }
 
     fn entries(&self, path: &[u8]) -> Result<Vec<Vec<u8>>, HostError> {
@@ -149,13 +161,18 @@ struct Place {
     data: fs::Metadata,
 }
 
-impl Place {
-    fn directory(&self) -> Vec<u8> {
-        match self.inside.parent() {
-            Some(directory) if !directory.as_os_str().is_empty() => directory.as_os_str().as_bytes().to_vec(),
-            _ => b".".to_vec(),
-        }
+/// Gives the directory of a path.
+fn directory_of(path: &Path) -> Vec<u8> {
+    match path.parent() {
+        Some(directory) if !directory.as_os_str().is_empty() => directory.as_os_str().as_bytes().to_vec(),
+        _ => b".".to_vec(),
     }
+}
+
+/// Opens a file that is no symbolic link; nothing is waited for, whatever it is.
+fn open_unlinked(path: &Path) -> io::Result<File> {
+    let flags = libc::O_NOFOLLOW | libc::O_NONBLOCK | libc::O_NOCTTY;
+    OpenOptions::new().read(true).custom_flags(flags).open(path)
 }
 
 /// Follows the symbolic links that the last component of a path is; the system follows those before it.
@@ -232,11 +249,20 @@ fn refuse_irregular(data: &fs::Metadata) -> Result<(), HostError> {
 
 /// Reads a file of about `expected` bytes; one that is longer than a description can be is refused.
 fn read_bounded(file: File, expected: u64) -> Result<Vec<u8>, HostError> {
-    // One byte more than is there, so that the end is found without growing.
-    let room = usize::try_from(expected.min(MAX_FILE)).unwrap_or_default().saturating_add(1);
+    // One byte more than is there, so that most files are read at once and found to end there.
+    let whole = usize::try_from(expected.min(MAX_FILE)).unwrap_or_default();
     let mut text = Vec::new();
-    text.try_reserve_exact(room).map_err(|_| HostError::read(libc::ENOMEM))?;
-    file.take(MAX_FILE + 1).read_to_end(&mut text).map_err(read_error)?;
+    text.try_reserve_exact(whole.saturating_add(1)).map_err(|_| HostError::read(libc::ENOMEM))?;
+    text.resize(whole.saturating_add(1), 0);
+    let count = match (&file).read(&mut text) {
+        Err(error) if error.kind() == io::ErrorKind::Interrupted => 0,
+        outcome => outcome.map_err(read_error)?,
+    };
+    text.truncate(count);
+    if count != whole {
+        let left = (MAX_FILE + 1).saturating_sub(u64::try_from(count).unwrap_or(u64::MAX));
+        file.take(left).read_to_end(&mut text).map_err(read_error)?;
+    }
     if u64::try_from(text.len()).unwrap_or(u64::MAX) > MAX_FILE {
         return Err(HostError { stage: Stage::Read, code: ErrorCode::TooLarge });
     }

@@ -96,6 +96,11 @@ pub fn write(descriptor: impl AsFd, bytes: &[u8]) -> Result<usize, Errno> {
     Ok(nix::unistd::write(descriptor.as_fd(), bytes)?)
 }
 
+/// Writes several pieces at once, one after the other, and gives the number of bytes taken.
+pub fn write_pieces(descriptor: impl AsFd, pieces: &[std::io::IoSlice<'_>]) -> Result<usize, Errno> {
+    Ok(nix::sys::uio::writev(descriptor, pieces)?)
+}
+
 /// Gives a copy of `source` whose number is none of `avoid`, or nothing if its own number is already fine.
 pub(crate) fn moved_clear_of(source: BorrowedFd<'_>, avoid: &[RawFd]) -> Result<Option<OwnedFd>, Errno> {
     if !avoid.contains(&source.as_raw_fd()) {

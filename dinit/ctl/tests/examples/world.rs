@@ -1,15 +1,12 @@
 //! A directory with the services of the examples, a daemon that runs them, and the program that is tried.
 
 use std::fs;
-use std::io::Read;
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
-use std::sync::OnceLock;
+use std::path::PathBuf;
+use std::process::{Command, Output, Stdio};
 use std::time::{Duration, SystemTime};
 
-use dinit_client::Connection;
 use dinit_protocol::{Reply, Request};
-use dinit_sys::process::{send_signal, send_signal_to_group};
+use dinit_trial::Trial;
 
 const SERVICES: &[(&str, &str)] = &[
     ("boot", "type = internal\nwaits-for.d = boot.d\n"),
@@ -35,51 +32,26 @@ const SERVICES: &[(&str, &str)] = &[
     ("via", "type = internal\n@meta enable-via nowfd\n"),
 ];
 
-/// The signal that has a daemon shut down.
-const SIGTERM: i32 = 15;
-const SIGKILL: i32 = 9;
-
 /// The services of the examples, and perhaps a daemon.
 pub(crate) struct World {
-    directory: tempfile::TempDir,
-    daemon: Option<Child>,
+    trial: Trial,
 }
 
 impl World {
     pub(crate) fn without_daemon() -> Self {
-        let world = Self { directory: tempfile::tempdir().unwrap(), daemon: None };
-        fs::create_dir_all(world.services().join("boot.d")).unwrap();
-        for (name, text) in SERVICES {
-            fs::write(world.services().join(name), text).unwrap();
-        }
+        let world = Self { trial: Trial::new(SERVICES) };
+        fs::create_dir(world.services().join("boot.d")).unwrap();
         world
     }
 
     pub(crate) fn with_daemon() -> Self {
         let mut world = Self::without_daemon();
-        // The daemon says by descriptor 3 that it is ready; what it logs is of no interest here.
-        let mut command = Command::new("/bin/sh");
-        command.args(["-c", "exec \"$@\" 3>&1 >/dev/null 2>&1", "sh"]).arg(daemon_program());
-        command
-            .args(["-u", "-q", "--ready-fd", "3", "-d"])
-            .arg(world.services())
-            .arg("-p")
-            .arg(world.socket());
-        command.env_remove("DINIT_SOCKET_PATH").stdin(Stdio::null()).stdout(Stdio::piped());
-        let mut daemon = command.spawn().unwrap();
-        let mut ready = Vec::new();
-        daemon.stdout.take().unwrap().read_to_end(&mut ready).unwrap();
-        world.daemon = Some(daemon);
-        assert_eq!(ready.last(), Some(&0), "the daemon does not come up");
+        world.trial.start(&[]);
         world
     }
 
     pub(crate) fn services(&self) -> PathBuf {
-        self.directory.path().join("sd")
-    }
-
-    fn socket(&self) -> PathBuf {
-        self.directory.path().join("socket")
+        self.trial.services()
     }
 
     /// Gives where a link below the services leads, if there is one.
@@ -90,12 +62,15 @@ impl World {
     fn run(&self, command: &str) -> Output {
         let command = self.fill_in(command);
         let mut program = Command::new(env!("CARGO_BIN_EXE_dinitctl"));
-        program.args(command.split(' ')).env("DINIT_SOCKET_PATH", self.socket()).env("HOME", self.services());
+        program
+            .args(command.split(' '))
+            .env("DINIT_SOCKET_PATH", self.trial.socket())
+            .env("HOME", self.services());
         program.env_remove("DINITCTL_TEST_UNSET").stdin(Stdio::null()).output().unwrap()
     }
 
     fn fill_in(&self, text: &str) -> String {
-        let (directory, socket) = (self.services(), self.socket());
+        let (directory, socket) = (self.services(), self.trial.socket());
         text.replace("$D", directory.to_str().unwrap()).replace("$S", socket.to_str().unwrap())
     }
 
@@ -138,7 +113,7 @@ impl World {
 
     /// Asks the daemon for the environment of its services.
     pub(crate) fn environment(&self) -> Vec<String> {
-        let mut connection = Connection::open(&self.socket()).unwrap();
+        let mut connection = self.trial.connect();
         let Reply::Environment(environment) = connection.request(&Request::QueryEnvironment).unwrap() else {
             panic!("no environment")
         };
@@ -146,22 +121,6 @@ impl World {
             .split(|byte| *byte == 0)
             .map(|entry| String::from_utf8_lossy(entry).into_owned())
             .collect()
-    }
-}
-
-impl Drop for World {
-    /// Ends the services' processes, so that none is left behind, and then the daemon.
-    fn drop(&mut self) {
-        let Some(mut daemon) = self.daemon.take() else { return };
-        let list = String::from_utf8_lossy(&self.run("list").stdout).into_owned();
-        for line in list.lines() {
-            let pid = line.split("(pid: ").nth(1).and_then(|rest| rest.split(')').next()?.parse().ok());
-            if let Some(pid) = pid {
-                let _ = send_signal_to_group(pid, SIGKILL);
-            }
-        }
-        let _ = send_signal(i32::try_from(daemon.id()).unwrap(), SIGTERM);
-        let _ = daemon.wait();
     }
 }
 
@@ -188,22 +147,4 @@ fn without_process_ids(text: &str) -> String {
         }
     }
     plain
-}
-
-/// Gives the daemon of this workspace, built as the program under test was.
-fn daemon_program() -> &'static Path {
-    static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
-    PROGRAM.get_or_init(|| {
-        let folder = Path::new(env!("CARGO_BIN_EXE_dinitctl")).parent().unwrap();
-        let profile = match folder.file_name().unwrap().to_str().unwrap() {
-            "debug" => "dev",
-            other => other,
-        };
-        let target = folder.parent().unwrap();
-        let mut cargo = Command::new(env!("CARGO"));
-        cargo.args(["build", "--quiet", "--package", "dinit", "--bin", "dinit", "--profile", profile]);
-        cargo.arg("--target-dir").arg(target).current_dir(env!("CARGO_MANIFEST_DIR"));
-        assert!(cargo.status().unwrap().success(), "the daemon cannot be built");
-        folder.join("dinit")
-    })
 }

@@ -4,6 +4,7 @@ mod change;
 mod dependency;
 mod enable;
 mod environment;
+mod graph;
 mod list;
 mod load;
 mod log;
@@ -13,6 +14,7 @@ mod signal;
 mod status;
 mod trigger;
 
+use dinit_json::Value;
 use dinit_protocol::{Reply, Request};
 
 use crate::command_line::{Command, Invocation};
@@ -25,7 +27,7 @@ pub(crate) fn run(invocation: &Invocation, host: &Host, output: &mut Output<'_>)
     let general = &invocation.general;
     let open = || Session::open(general, host);
     match &invocation.command {
-        Command::ListSignals => signal::list(output),
+        Command::ListSignals => signal::names(output),
         Command::Change { verb, service, pin, force, ignore_unstarted } => {
             let wait = !general.no_wait;
             let order = change::Order { verb: *verb, service, pin: *pin, force: *force, wait };
@@ -34,7 +36,8 @@ pub(crate) fn run(invocation: &Invocation, host: &Host, output: &mut Output<'_>)
         Command::Unpin { service } => pin::unpin(&mut open()?, service, output),
         Command::Unload { service } => load::unload(&mut open()?, service, output),
         Command::Reload { service } => load::reload(&mut open()?, service, output),
-        Command::List => list::run(&mut open()?, output),
+        Command::List(listed) => list::run(*listed, general, host, output),
+        Command::Graph { services, dot } => graph::run(services, *dot, general, host, output),
         Command::Status { service } => status::show(&mut open()?, service, output),
         Command::IsStarted { service } => status::is_started(&mut open()?, service, output),
         Command::IsFailed { service } => status::is_failed(&mut open()?, service, output),
@@ -57,6 +60,11 @@ pub(crate) fn run(invocation: &Invocation, host: &Host, output: &mut Output<'_>)
         Command::ShowLog { service, clear } => log::show(&mut open()?, service, *clear, output),
         Command::Signal { signal, service } => signal::send(&mut open()?, *signal, service),
     }
+}
+
+/// Gives the fields of a document that tells what was done to a service.
+fn done(command: &'static str, service: &[u8], result: &'static str) -> [(&'static str, Value); 3] {
+    [("command", command.into()), ("service", Value::bytes(service)), ("result", result.into())]
 }
 
 /// Sends a request that is answered yes or no, and says what was said to no and to anything else.

@@ -5,6 +5,7 @@
 
 mod command;
 mod command_line;
+mod descriptions;
 mod host;
 mod output;
 mod session;
@@ -30,6 +31,7 @@ fn run(arguments: &[std::ffi::OsString], host: &Host, out: &mut dyn Write, err: 
         Ok(Parsed::Text(text)) => output.print(&text).map(|()| 0),
         Ok(Parsed::Run(invocation)) => {
             output.set_quiet(invocation.general.quiet);
+            output.set_json(invocation.general.json);
             command::run(&invocation, host, &mut output)
         }
         Err(failure) => Err(failure),

@@ -3,6 +3,7 @@
 use std::io::{self, Write};
 
 use dinit_client::ClientError;
+use dinit_json::{Value, object};
 use dinit_sys::error_text;
 
 /// What every error begins with.
@@ -23,6 +24,7 @@ pub(crate) struct Output<'a> {
     out: &'a mut dyn Write,
     err: &'a mut dyn Write,
     quiet: bool,
+    json: bool,
 }
 
 /// Why a command ends with exit status 1, in the words that are printed; there may be none.
@@ -88,11 +90,43 @@ impl From<io::Error> for Failure {
 
 impl<'a> Output<'a> {
     pub(crate) fn new(out: &'a mut dyn Write, err: &'a mut dyn Write) -> Self {
-        Self { out, err, quiet: false }
+        Self { out, err, quiet: false, json: false }
     }
 
     pub(crate) fn set_quiet(&mut self, quiet: bool) {
         self.quiet = quiet;
+    }
+
+    pub(crate) fn set_json(&mut self, json: bool) {
+        self.json = json;
+    }
+
+    /// Says whether what comes of the command is to be one JSON document.
+    pub(crate) fn is_json(&self) -> bool {
+        self.json
+    }
+
+    /// Prints a document with data, always.
+    pub(crate) fn document(&mut self, document: &Value) -> Outcome<()> {
+        Ok(writeln!(self.out, "{document}")?)
+    }
+
+    /// Tells what was done: in a line, or in a document made of these fields; unless that is not wanted.
+    pub(crate) fn tell(
+        &mut self,
+        line: impl AsRef<[u8]>,
+        fields: impl IntoIterator<Item = (&'static str, Value)>,
+    ) -> Outcome<()> {
+        self.say(line)?;
+        self.tell_document(fields)
+    }
+
+    /// Tells in a document what no line is printed for, unless that is not wanted.
+    pub(crate) fn tell_document(
+        &mut self,
+        fields: impl IntoIterator<Item = (&'static str, Value)>,
+    ) -> Outcome<()> {
+        if self.json && !self.quiet { self.document(&object(fields)) } else { Ok(()) }
     }
 
     /// Prints data as it is, always.
@@ -100,9 +134,9 @@ impl<'a> Output<'a> {
         Ok(self.out.write_all(data)?)
     }
 
-    /// Prints a line that tells how things are going, unless that is not wanted.
+    /// Prints a line that tells how things are going, unless that is not wanted or the end is told in a document.
     pub(crate) fn say(&mut self, line: impl AsRef<[u8]>) -> Outcome<()> {
-        if self.quiet {
+        if self.quiet || self.json {
             return Ok(());
         }
         self.out.write_all(line.as_ref())?;

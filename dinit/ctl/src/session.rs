@@ -108,6 +108,14 @@ impl Session {
         })
     }
 
+    /// Gives a handle back, so that there are not more and more of them.
+    pub(crate) fn close(&mut self, service: Handle) -> Outcome<()> {
+        match self.request(&Request::CloseHandle { service })? {
+            Reply::Ack => Ok(()),
+            _ => Err(protocol_error()),
+        }
+    }
+
     /// Asks for a status, and fails with `unexpected` if the answer is none.
     pub(crate) fn status(&mut self, service: Handle, unexpected: fn() -> Failure) -> Outcome<Status> {
         let layout = self.connection.status_layout();

@@ -1,5 +1,7 @@
 //! A status in words and signs.
 
+pub(crate) mod document;
+
 use dinit_protocol::{Detail, ExecStage, ExitInfo, ServiceState, Status, StopReason, TargetState};
 use dinit_sys::Errno;
 

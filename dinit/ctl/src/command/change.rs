@@ -1,14 +1,17 @@
 //! `start`, `stop`, `restart`, `wake` and `release`.
 
+mod ending;
+
 use dinit_client::ServiceRecord;
 use dinit_protocol::{
-    CommandFlags, Handle, Reply, Request, ServiceEvent, ServiceState, Status, TargetState, Version,
+    CommandFlags, Handle, Reply, Request, ServiceEvent, ServiceState, TargetState, Version,
 };
 
 use crate::command_line::Change;
 use crate::output::{Failure, Outcome, Output, text};
 use crate::session::{NotLoaded, Session, is_changed, protocol_error_in_command};
-use crate::status;
+
+pub(super) use ending::Ending;
 
 /// What is wanted of which service.
 pub(super) struct Order<'a> {
@@ -30,30 +33,18 @@ pub(super) fn run(
     let ignore_unstarted = ignore_unstarted && stops;
     let record = match session.load(order.service) {
         Ok(record) => record,
-        Err(NotLoaded::Refused(_)) if ignore_unstarted => return Ok(0),
+        Err(NotLoaded::Refused(_)) if ignore_unstarted => return Ending::NotLoaded.tell(order, output),
         Err(reason) => return Err(reason.into()),
     };
     if matches!(order.verb, Change::Start | Change::Wake | Change::Restart) {
         warn_of_changes(session, record.handle, order.service, output)?;
     }
     match issue(session, record.handle, order)? {
-        Reply::AlreadyThere => {
-            output.say(already_there(order.verb, record))?;
-            Ok(0)
-        }
-        Reply::Ack if !order.wait => {
-            let verb = match order.verb {
-                Change::Stop | Change::Release => "stop",
-                Change::Start | Change::Wake | Change::Restart => "start",
-            };
-            let (service, quote) = (order.service, "'.");
-            output.say(text!["Issued ", verb, " command successfully for service '", service, quote])?;
-            Ok(0)
-        }
-        Reply::Ack => wait(session, record.handle, order, output),
+        Reply::AlreadyThere => already_there(order.verb, record).tell(order, output),
+        Reply::Ack if !order.wait => Ending::Issued.tell(order, output),
+        Reply::Ack => wait(session, record.handle, order, output)?.tell(order, output),
         Reply::Nak if order.verb == Change::Restart && ignore_unstarted => {
-            output.say(text!["Service '", order.service, "' is not currently started."])?;
-            Ok(0)
+            Ending::NotStarted.tell(order, output)
         }
         other => Err(refusal(session, order, other)?),
     }
@@ -99,15 +90,13 @@ fn warn_of_changes(
     Ok(())
 }
 
-fn already_there(verb: Change, before: ServiceRecord) -> &'static str {
+fn already_there(verb: Change, before: ServiceRecord) -> Ending {
     match verb {
-        Change::Restart => "Service restarted.",
-        Change::Start | Change::Wake if before.state == ServiceState::Started => "Service (already) started.",
-        Change::Start | Change::Wake => "Service started.",
-        Change::Stop | Change::Release if before.state == ServiceState::Stopped => {
-            "Service (already) stopped."
-        }
-        Change::Stop | Change::Release => "Service stopped.",
+        Change::Restart => Ending::RestartedAtOnce,
+        Change::Start | Change::Wake if before.state == ServiceState::Started => Ending::AlreadyStarted,
+        Change::Start | Change::Wake => Ending::StartedAtOnce,
+        Change::Stop | Change::Release if before.state == ServiceState::Stopped => Ending::AlreadyStopped,
+        Change::Stop | Change::Release => Ending::StoppedAtOnce,
     }
 }
 
@@ -151,89 +140,56 @@ fn refusal(session: &mut Session, order: &Order<'_>, reply: Reply) -> Outcome<Fa
 }
 
 /// Waits until the order is carried out or has failed.
-fn wait(session: &mut Session, service: Handle, order: &Order<'_>, output: &mut Output<'_>) -> Outcome<u8> {
+fn wait(
+    session: &mut Session,
+    service: Handle,
+    order: &Order<'_>,
+    output: &mut Output<'_>,
+) -> Outcome<Ending> {
     output.flush()?;
     match order.verb {
-        Change::Start | Change::Wake => wait_for_start(session, service, order.service, output),
-        Change::Stop => wait_for_stop(session, service, order.service, output),
-        Change::Restart => match wait_for_stop(session, service, order.service, output)? {
-            0 => wait_for_start(session, service, order.service, output),
-            failed => Ok(failed),
+        Change::Start | Change::Wake => wait_for_start(session, service),
+        Change::Stop => wait_for_stop(session, service),
+        Change::Restart => match wait_for_stop(session, service)? {
+            Ending::Stopped => {
+                output.say(Ending::Stopped.line(order.service))?;
+                output.flush()?;
+                wait_for_start(session, service)
+            }
+            other => Ok(other),
         },
         Change::Release => {
             // Whoever is still needed does not stop, and there will be no event to wait for.
-            let name = order.service;
             let status = session.status(service, protocol_error_in_command)?;
-            if status.target == TargetState::Started {
-                output.say(text!["Service '", name, "' released; still required by dependents."])?;
-                Ok(0)
-            } else if status.state == ServiceState::Started {
-                output.say(text!["Service '", name, "' released; pinned started."])?;
-                Ok(0)
-            } else if status.state == ServiceState::Stopped {
-                output.say(text!["Service '", name, "' stopped."])?;
-                Ok(0)
-            } else {
-                wait_for_stop(session, service, name, output)
+            match (status.target, status.state) {
+                (TargetState::Started, _) => Ok(Ending::StillRequired),
+                (TargetState::Stopped, ServiceState::Started) => Ok(Ending::StillPinned),
+                (TargetState::Stopped, ServiceState::Stopped) => Ok(Ending::Stopped),
+                (TargetState::Stopped, _) => wait_for_stop(session, service),
             }
         }
     }
 }
 
-/// Waits until a service has started or failed to, and says so.
-pub(super) fn wait_for_start(
-    session: &mut Session,
-    service: Handle,
-    name: &[u8],
-    output: &mut Output<'_>,
-) -> Outcome<u8> {
-    output.flush()?;
+/// Waits until a service has started or failed to.
+pub(super) fn wait_for_start(session: &mut Session, service: Handle) -> Outcome<Ending> {
     loop {
         let (event, status) = session.event(service)?;
         match event {
-            ServiceEvent::Started => {
-                output.say(text!["Service '", name, "' started."])?;
-                return Ok(0);
-            }
-            ServiceEvent::StartCancelled => {
-                output.say(text!["Service '", name, "' start cancelled."])?;
-                return Ok(1);
-            }
-            ServiceEvent::FailedStart => {
-                say_failed(name, status.as_ref(), output)?;
-                return Ok(1);
-            }
+            ServiceEvent::Started => return Ok(Ending::Started),
+            ServiceEvent::StartCancelled => return Ok(Ending::StartCancelled),
+            ServiceEvent::FailedStart => return Ok(Ending::Failed(status)),
             ServiceEvent::Stopped | ServiceEvent::StopCancelled => {}
         }
     }
 }
 
-fn wait_for_stop(
-    session: &mut Session,
-    service: Handle,
-    name: &[u8],
-    output: &mut Output<'_>,
-) -> Outcome<u8> {
+fn wait_for_stop(session: &mut Session, service: Handle) -> Outcome<Ending> {
     loop {
         match session.event(service)?.0 {
-            ServiceEvent::Stopped => {
-                output.say(text!["Service '", name, "' stopped."])?;
-                output.flush()?;
-                return Ok(0);
-            }
-            ServiceEvent::StopCancelled => {
-                output.say(text!["Service '", name, "' stop cancelled."])?;
-                return Ok(1);
-            }
+            ServiceEvent::Stopped => return Ok(Ending::Stopped),
+            ServiceEvent::StopCancelled => return Ok(Ending::StopCancelled),
             ServiceEvent::Started | ServiceEvent::FailedStart | ServiceEvent::StartCancelled => {}
         }
-    }
-}
-
-fn say_failed(name: &[u8], status: Option<&Status>, output: &mut Output<'_>) -> Outcome<()> {
-    output.say(text!["Service '", name, "' failed to start."])?;
-    match status {
-        Some(status) => output.say(status::failure_reason(status)),
-        None => Ok(()),
     }
 }

@@ -10,18 +10,19 @@ use std::fs;
 use std::io;
 use std::os::unix::fs::symlink;
 
+use dinit_json::Value;
 use dinit_protocol::{
     DependencyKind, DependencyRequest, Handle, Reply, Request, ServiceState, Status, StatusLayout,
     TargetState, Version,
 };
 use dinit_sys::error_text;
 
-use super::change::wait_for_start;
+use super::change::{Ending, wait_for_start};
 use crate::command_line::General;
+use crate::descriptions::{Place, Variables};
 use crate::host::Host;
 use crate::output::{Failure, Outcome, Output, text};
 use crate::session::{Session, as_path, base_name, joined, socket_protocol_error};
-use description::Variables;
 
 /// The service that depends on what is enabled unless something else is said.
 const DEFAULT_DEPENDENT: &[u8] = b"boot";
@@ -43,6 +44,14 @@ pub(super) enum Action {
 }
 
 impl Action {
+    /// Gives the word of the command.
+    fn command(self) -> &'static str {
+        match self {
+            Self::Enable => "enable",
+            Self::Disable => "disable",
+        }
+    }
+
     /// Says that it was done.
     fn done(self) -> &'static str {
         match self {
@@ -58,17 +67,17 @@ pub(super) fn run(edit: &Edit<'_>, general: &General, host: &Host, output: &mut 
         return Err(Failure::new("cannot enable/disable from a service with argument (service@arg)."));
     }
     if general.offline {
-        let place = offline::Place::new(general, host)?;
-        let to_file = place.find_dependency(edit.to)?;
+        let place = Place::offline(general, host)?;
+        let to_file = offline::find_dependency(&place, edit.to)?;
         let from = match edit.from {
             Some(from) => from.to_vec(),
             None => description::dependent_of(edit.to, &to_file, &place.variables, offline::unreadable)?,
         };
-        let from_file = place.find_dependent(&from)?;
+        let from_file = offline::find_dependent(&place, &from)?;
         let link = Link::find(edit, &from, &from_file, &to_file, &place.variables)?;
         link.change(edit.action)?;
-        say_done(edit, output)?;
-        return Ok(0);
+        output.say(line_of(edit))?;
+        return tell_document(edit, &from, None, output);
     }
     online(edit, &mut Session::open(general, host)?, output)
 }
@@ -94,8 +103,7 @@ fn online(edit: &Edit<'_>, session: &mut Session, output: &mut Output<'_>) -> Ou
     let dependency = DependencyRequest { kind: DependencyKind::WaitsFor, from: from.handle, to };
     let reported = tell_daemon(edit.action, dependency, session)?;
     if let Err(failure) = link.change(edit.action) {
-        let (done, what) =
-            (edit.action.done(), if edit.action == Action::Enable { "enable" } else { "disable" });
+        let (done, what) = (edit.action.done(), edit.action.command());
         return Err(failure.and(text![
             "note: service was ",
             done,
@@ -104,7 +112,7 @@ fn online(edit: &Edit<'_>, session: &mut Session, output: &mut Output<'_>) -> Ou
             " failed."
         ]));
     }
-    say_done(edit, output)?;
+    output.say(line_of(edit))?;
     let status = match reported {
         Some(status) => status,
         None => status_of(to, session)?,
@@ -114,13 +122,22 @@ fn online(edit: &Edit<'_>, session: &mut Session, output: &mut Output<'_>) -> Ou
             let is_on_its_way =
                 status.state != ServiceState::Started && status.target == TargetState::Started;
             let is_decided = reported.is_none() && session.has_start_outcome(to);
-            if is_on_its_way || is_decided { wait_for_start(session, to, edit.to, output) } else { Ok(0) }
+            let start = match is_on_its_way || is_decided {
+                true => {
+                    output.flush()?;
+                    let ending = wait_for_start(session, to)?;
+                    output.say(ending.line(edit.to))?;
+                    Some(ending)
+                }
+                false => None,
+            };
+            tell_document(edit, &from_name, start, output)
         }
         Action::Disable => {
             if status.target != TargetState::Stopped {
                 output.warn("note: disabled service may have other dependents")?;
             }
-            Ok(0)
+            tell_document(edit, &from_name, None, output)
         }
     }
 }
@@ -158,8 +175,27 @@ fn status_of(service: Handle, session: &mut Session) -> Outcome<Status> {
     }
 }
 
-fn say_done(edit: &Edit<'_>, output: &mut Output<'_>) -> Outcome<()> {
-    output.say(text!["Service '", edit.to, "' has been ", edit.action.done(), "."])
+fn line_of(edit: &Edit<'_>) -> Vec<u8> {
+    text!["Service '", edit.to, "' has been ", edit.action.done(), "."]
+}
+
+/// Tells in a document what was done and how the start that followed came out; gives the exit status.
+fn tell_document(
+    edit: &Edit<'_>,
+    from: &[u8],
+    start: Option<Ending>,
+    output: &mut Output<'_>,
+) -> Outcome<u8> {
+    let mut fields = vec![
+        ("command", edit.action.command().into()),
+        ("service", Value::bytes(edit.to)),
+        ("from", Value::bytes(from)),
+        ("result", edit.action.done().into()),
+        ("start", start.map(Ending::word).into()),
+    ];
+    fields.extend(start.unwrap_or(Ending::Started).reason());
+    output.tell_document(fields)?;
+    Ok(start.map_or(0, Ending::status))
 }
 
 /// The link that makes the dependency last.

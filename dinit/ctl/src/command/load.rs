@@ -2,7 +2,7 @@
 
 use dinit_protocol::Request;
 
-use super::ask;
+use super::{ask, done};
 use crate::output::{Failure, Outcome, Output, text};
 use crate::session::{NotLoaded, Session, protocol_error_in_command};
 
@@ -15,7 +15,7 @@ pub(super) fn unload(session: &mut Session, service: &[u8], output: &mut Output<
     };
     let no = "could not unload service; service not stopped, or is a dependency of another service.";
     ask(session, &Request::Unload { service: handle }, no, protocol_error_in_command)?;
-    output.say(text!["Service '", service, "' unloaded."])?;
+    output.tell(text!["Service '", service, "' unloaded."], done("unload", service, "unloaded"))?;
     Ok(0)
 }
 
@@ -32,6 +32,6 @@ pub(super) fn reload(session: &mut Session, service: &[u8], output: &mut Output<
         }
         Err(reason) => return Err(reason.into()),
     }
-    output.say(text!["Service '", service, "' reloaded."])?;
+    output.tell(text!["Service '", service, "' reloaded."], done("reload", service, "reloaded"))?;
     Ok(0)
 }

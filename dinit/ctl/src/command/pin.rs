@@ -2,6 +2,7 @@
 
 use dinit_protocol::{Reply, Request};
 
+use super::done;
 use crate::output::{Outcome, Output, text};
 use crate::session::{Session, protocol_error_in_command};
 
@@ -10,7 +11,7 @@ pub(super) fn unpin(session: &mut Session, service: &[u8], output: &mut Output<'
     let handle = session.load(service)?.handle;
     match session.request(&Request::Unpin { service: handle })? {
         Reply::Ack => {
-            output.say(text!["Service '", service, "' unpinned."])?;
+            output.tell(text!["Service '", service, "' unpinned."], done("unpin", service, "unpinned"))?;
             Ok(0)
         }
         _ => Err(protocol_error_in_command()),

@@ -14,6 +14,7 @@ pub(super) fn run(session: &mut Session, output: &mut Output<'_>) -> Outcome<u8>
     output.flush()?;
     // Whatever ends the stream of events is the end of the daemon.
     while session.connection().event(None).is_ok() {}
-    output.say("Connection closed.")?;
+    let fields = [("command", "shutdown".into()), ("result", "connection-closed".into())];
+    output.tell("Connection closed.", fields)?;
     Ok(0)
 }

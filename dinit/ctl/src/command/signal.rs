@@ -1,8 +1,9 @@
 //! `signal`: signals to the processes of services.
 
+use dinit_json::{list, object};
+use dinit_options::dinitctl::signals;
 use dinit_protocol::{Reply, Request, Version};
 
-use crate::command_line::SIGNALS;
 use crate::output::{Failure, Outcome, Output};
 use crate::session::{Session, protocol_error_in_command};
 
@@ -22,9 +23,14 @@ pub(super) fn send(session: &mut Session, signal: i32, service: &[u8]) -> Outcom
 }
 
 /// Prints the names that signals can be given by.
-pub(super) fn list(output: &mut Output<'_>) -> Outcome<u8> {
+pub(super) fn names(output: &mut Output<'_>) -> Outcome<u8> {
+    if output.is_json() {
+        let signal = |(name, number): (&str, i32)| object([("name", name.into()), ("number", number.into())]);
+        output.document(&object([("signals", list(signals().map(signal)))]))?;
+        return Ok(0);
+    }
     let mut text = String::from("dinitctl: The following signal names are supported:\n");
-    for (name, number) in SIGNALS {
+    for (name, number) in signals() {
         text += &format!("dinitctl: {name:<5}-> {number}\n");
     }
     output.print(text.as_bytes())?;

@@ -40,15 +40,12 @@ fn help_and_the_version_are_given_where_the_scan_meets_them() {
 #[test]
 fn help_has_every_command_and_every_option() {
     let text = String::from_utf8(help::text()).unwrap();
-    for row in VERBS {
-        assert!(
-            text.contains(format!("    dinitctl [options] {} {}", row.word, row.usage).trim_end()),
-            "{}",
-            row.word
-        );
+    for (_, row) in COMMANDS {
+        let line = format!("    dinitctl [options] {} {}", row.word, row.usage);
+        assert!(text.contains(line.trim_end()), "{}", row.word);
     }
-    for row in FLAGS {
-        assert!(text.contains(row.long), "{}", row.long);
+    for spelling in OPTIONS.iter().flat_map(|(_, row)| row.spellings) {
+        assert!(text.contains(spelling), "{spelling}");
     }
 }
 
@@ -115,10 +112,33 @@ fn the_last_of_two_opposites_counts_and_directories_add_up() {
 }
 
 #[test]
-fn only_enabling_and_disabling_work_offline() {
+fn only_what_needs_no_daemon_works_offline() {
     let text = "dinitctl: offline mode (--offline/-o) not supported for this command\n";
     assert_refused("-o list", text);
     assert_refused("start -o x", text);
+    assert_refused("-o list --available --failed", text);
+    for words in ["-o list --available", "list --enabled -o", "-o graph", "graph -o a b"] {
+        assert!(command(words).general.offline, "{words}");
+    }
+}
+
+#[test]
+fn conditions_of_a_list_add_up() {
+    let listed = Listed { failed: true, enabled: true, available: false };
+    assert_eq!(command("list --failed --enabled").command, Command::List(listed));
+    assert_eq!(command("list").command, Command::List(Listed::default()));
+    for words in ["--failed list", "status --failed x", "list --dot", "graph --enabled"] {
+        assert_refused(words, INVALID);
+    }
+}
+
+#[test]
+fn a_graph_has_any_number_of_beginnings_and_one_language() {
+    let services = vec![b"a".to_vec(), b"b".to_vec()];
+    assert_eq!(command("graph a --dot b").command, Command::Graph { services, dot: true });
+    assert_eq!(command("graph").command, Command::Graph { services: Vec::new(), dot: false });
+    assert!(command("--json graph").general.json);
+    assert_refused("graph --dot --json", "dinitctl: --dot and --json exclude each other\n");
 }
 
 #[test]

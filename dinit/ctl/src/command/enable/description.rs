@@ -1,42 +1,14 @@
 //! What the descriptions of the two services say about the dependency.
 
-use std::borrow::Cow;
-use std::collections::BTreeMap;
-
 use dinit_load::{Host as _, HostError, Opened, SystemHost};
 use dinit_service::{
     DependencyKind, FileId, IncludeFault, Parsed, Problem, ServiceName, Source, Sources, Target, parse,
 };
 
 use super::DEFAULT_DEPENDENT;
+use crate::descriptions::Variables;
 use crate::output::{Failure, Outcome, text};
 use crate::session::joined;
-
-/// The variables that are substituted in descriptions.
-#[derive(Debug, Default)]
-pub(super) struct Variables(BTreeMap<Vec<u8>, Vec<u8>>);
-
-impl Variables {
-    /// Takes an environment as a daemon sends it: each `NAME=VALUE` followed by a NUL.
-    pub(super) fn parse(environment: &[u8]) -> Self {
-        let pair = |entry: &[u8]| {
-            let equals = entry.iter().position(|byte| *byte == b'=')?;
-            Some((entry[..equals].to_vec(), entry[equals + 1..].to_vec()))
-        };
-        Self(environment.split(|byte| *byte == 0).filter_map(pair).collect())
-    }
-
-    /// Takes variables one by one.
-    pub(super) fn collect<'a>(pairs: impl IntoIterator<Item = (&'a [u8], &'a [u8])>) -> Self {
-        Self(pairs.into_iter().map(|(name, value)| (name.to_vec(), value.to_vec())).collect())
-    }
-}
-
-impl dinit_service::Variables for Variables {
-    fn variable(&self, name: &[u8]) -> Option<Cow<'_, [u8]>> {
-        self.0.get(name).map(|value| Cow::Borrowed(value.as_slice()))
-    }
-}
 
 /// Says that a description cannot be opened.
 pub(super) fn unopened(path: &[u8], error: HostError) -> Failure {

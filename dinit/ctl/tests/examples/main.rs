@@ -1,5 +1,6 @@
 //! The examples of the specification (CT 8), and what else only shows against a daemon that really runs.
 
+mod documents;
 mod world;
 
 use world::World;

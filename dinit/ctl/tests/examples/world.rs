@@ -111,6 +111,14 @@ impl World {
         assert_eq!((printed, errors, output.status.code()), expected, "dinitctl {command}");
     }
 
+    /// Runs the program, and gives what it prints, with `$D` for the directory of the services, and its status.
+    pub(crate) fn seen(&self, command: &str) -> (String, i32) {
+        let output = self.run(command);
+        let printed = without_process_ids(&String::from_utf8(output.stdout).unwrap());
+        let directory = self.services();
+        (printed.replace(directory.to_str().unwrap(), "$D"), output.status.code().unwrap())
+    }
+
     /// Asks the daemon for the environment of its services.
     pub(crate) fn environment(&self) -> Vec<String> {
         let mut connection = self.trial.connect();
@@ -136,14 +144,18 @@ fn wait_until(is_so: impl Fn() -> bool) {
     panic!("it does not come to that");
 }
 
-/// Puts `N` in place of process ids.
+/// Puts `N` in place of process ids, and 0 in documents.
 fn without_process_ids(text: &str) -> String {
     let mut plain = text.to_owned();
-    for label in ["(pid: ", "Process ID: "] {
-        if let Some(start) = plain.find(label).map(|start| start + label.len()) {
+    for (label, stand_in) in [("(pid: ", "N"), ("Process ID: ", "N"), ("\"pid\":", "0")] {
+        let mut from = 0;
+        while let Some(start) = plain[from..].find(label).map(|start| from + start + label.len()) {
             let length = plain[start..].bytes().take_while(u8::is_ascii_digit).count();
-            assert!(length > 0, "no process id in {text}");
-            plain.replace_range(start..start + length, "N");
+            assert!(length > 0 || plain[start..].starts_with("null"), "no process id in {text}");
+            if length > 0 {
+                plain.replace_range(start..start + length, stand_in);
+            }
+            from = start;
         }
     }
     plain

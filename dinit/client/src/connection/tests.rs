@@ -120,3 +120,37 @@ fn a_socket_that_is_not_there_is_named() {
     assert_eq!(error.to_string(), format!("cannot connect to `{}`", path.display()));
     assert!(matches!(error, ClientError::Connect { cause, .. } if cause.kind() == io::ErrorKind::NotFound));
 }
+
+/// Asks one thing after another until that fails, which it must before there have been as many as there are bytes.
+fn ask_until_it_fails(connection: &mut Connection, most: usize) -> ClientError {
+    let name = ServiceName::new(b"web").unwrap();
+    let failed = (0..=most).find_map(|turn| match turn % 5 {
+        0 => connection.list().err(),
+        1 => connection.load(&name).err(),
+        2 => connection.status(Handle(0)).err(),
+        3 => connection.request(&Request::QueryLoader).err(),
+        _ => connection.event(None).err(),
+    });
+    failed.expect("a connection that has ended fails")
+}
+
+#[test]
+fn whatever_a_daemon_sends_ends_in_an_error_once_it_has_gone() {
+    let corpus = concat!(env!("CARGO_MANIFEST_DIR"), "/../protocol/tests/corpus/answers");
+    let inputs = std::fs::read_dir(corpus).unwrap().map(|file| std::fs::read(file.unwrap().path()).unwrap());
+    let mut endings = std::collections::BTreeSet::new();
+    for input in inputs {
+        for greeting in [version(1, 7), version(1, 1), Vec::new()] {
+            let (client, mut server) = UnixStream::pair().unwrap();
+            server.write_all(&[&greeting[..], &input].concat()).unwrap();
+            server.shutdown(std::net::Shutdown::Write).unwrap();
+            let error = match Connection::over(client) {
+                Ok(mut connection) => ask_until_it_fails(&mut connection, input.len()),
+                Err(error) => error,
+            };
+            endings.insert(format!("{error:?}").split(['(', ' ']).next().unwrap().to_owned());
+        }
+    }
+    let expected = ["Closed", "Packet", "Unexpected"];
+    assert_eq!(endings, expected.map(str::to_owned).into());
+}

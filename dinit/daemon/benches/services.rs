@@ -4,7 +4,7 @@
 //! with a baseline, another dinit, side by side with the ratio. The image profile is the one to compare with:
 //! `--profile image`.
 
-use std::io::{BufRead, BufReader, Write};
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
@@ -86,21 +86,24 @@ fn measure(program: &Path, set: &Set) -> Figures {
     }
     std::fs::write(services.join("boot"), "type = internal\nwaits-for.d = wanted\n")
         .expect("files can be written");
-    let mut daemon = Daemon(
+    // A file takes all that is printed; a pipe would lose lines while its reader sleeps.
+    let printed = directory.path().join("printed");
+    let output = std::fs::File::create(&printed).expect("a file can be made");
+    let daemon = Daemon(
         Command::new(program)
             .args(["-u", "-d"])
             .arg(&services)
             .arg("-p")
             .arg(directory.path().join("socket"))
             .stdin(Stdio::null())
-            .stdout(Stdio::piped())
+            .stdout(output)
             .stderr(Stdio::null())
             .spawn()
             .expect("the program can be run"),
     );
-    let output = daemon.0.stdout.take().expect("standard output is a pipe");
-    let mut lines = BufReader::new(output).lines().map_while(Result::ok);
-    assert!(lines.any(|line| line == "[  OK  ] boot"), "the services did not start");
+    while !std::fs::read(&printed).is_ok_and(|text| text.ends_with(b"[  OK  ] boot\n")) {
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    }
     // Of two measurements that agree the daemon has come to rest in between.
     let mut last = daemon.nanoseconds();
     loop {

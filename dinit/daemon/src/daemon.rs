@@ -110,7 +110,7 @@ impl Daemon {
     pub(crate) fn ask(&mut self, request: Request) -> Answer {
         let mut effects = Vec::new();
         let answer = self.graph.request(now(), request, &mut effects);
-        self.effects.extend(effects);
+        self.order(effects);
         self.settle();
         answer
     }
@@ -123,10 +123,19 @@ impl Daemon {
             } else if let Some(event) = self.events.pop_front() {
                 let mut effects = Vec::new();
                 self.graph.step(now(), event, &mut effects);
-                self.effects.extend(effects);
+                self.order(effects);
             } else {
                 return;
             }
+        }
+    }
+
+    /// Takes in orders, to be carried out after those that are there already.
+    pub(crate) fn order(&mut self, effects: Vec<Effect>) {
+        if self.effects.is_empty() {
+            self.effects = effects.into();
+        } else {
+            self.effects.extend(effects);
         }
     }
 

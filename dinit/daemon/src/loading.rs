@@ -69,7 +69,7 @@ impl Daemon {
                 false
             }
         };
-        self.effects.extend(effects);
+        self.order(effects);
         self.settle();
         is_in_force
     }

@@ -119,7 +119,7 @@ impl Graph {
         self.now = self.now.max(now);
         self.take_in(event);
         self.settle();
-        effects.append(&mut self.out);
+        self.hand_over(effects);
     }
 
     /// Carries out one request, settles the graph, appends what must now be done, and answers.
@@ -128,8 +128,17 @@ impl Graph {
     pub fn request(&mut self, now: Instant, request: Request, effects: &mut Vec<Effect>) -> Answer {
         self.now = self.now.max(now);
         let answer = self.answer(request);
-        effects.append(&mut self.out);
+        self.hand_over(effects);
         answer
+    }
+
+    /// Appends what must be done, and keeps no room for it: a large step need not be followed by another.
+    fn hand_over(&mut self, effects: &mut Vec<Effect>) {
+        if effects.is_empty() {
+            core::mem::swap(effects, &mut self.out);
+        } else {
+            effects.append(&mut self.out);
+        }
     }
 
     /// Empties the queues: all propagation before any transition, one transition at a time (LC 5). What still

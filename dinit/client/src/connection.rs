@@ -27,6 +27,10 @@ pub struct Connection {
     incoming: Vec<u8>,
     /// How many bytes of `incoming` have been dealt with.
     used: usize,
+    /// What is read into before it is appended to `incoming`.
+    chunk: Box<[u8]>,
+    /// The limit that the stream has for reading.
+    limit: Option<Duration>,
     events: VecDeque<Info>,
     patience: Option<Duration>,
     daemon: Version,
@@ -95,10 +99,13 @@ impl Connection {
     /// The daemon is too new or too old, or does not answer as a daemon does.
     pub fn with_versions(stream: UnixStream, oldest: Version, newest: Version) -> Result<Self, ClientError> {
         stream.set_nonblocking(false).map_err(ClientError::Socket)?;
+        stream.set_read_timeout(None).map_err(ClientError::Socket)?;
         let mut connection = Self {
             stream,
             incoming: Vec::new(),
             used: 0,
+            chunk: vec![0; CHUNK].into(),
+            limit: None,
             events: VecDeque::new(),
             patience: None,
             daemon: oldest,
@@ -151,8 +158,23 @@ impl Connection {
     /// # Errors
     /// The connection has failed; use it no more.
     pub fn send(&mut self, request: &Request) -> Result<(), ClientError> {
+        self.send_all([request])
+    }
+
+    /// Sends several requests in one go, without waiting; each has its own [`reply`](Self::reply), in this order.
+    ///
+    /// The daemon stops reading while too many of its answers are not fetched, so do not send thousands at once.
+    ///
+    /// # Errors
+    /// The connection has failed; use it no more.
+    pub fn send_all<'a>(
+        &mut self,
+        requests: impl IntoIterator<Item = &'a Request>,
+    ) -> Result<(), ClientError> {
         let mut bytes = Vec::new();
-        request.encode(&mut bytes);
+        for request in requests {
+            request.encode(&mut bytes);
+        }
         self.stream.write_all(&bytes).map_err(ClientError::Write)
     }
 
@@ -297,17 +319,19 @@ impl Connection {
 
     /// Reads once; says whether anything came before the deadline.
     fn receive(&mut self, deadline: Option<Instant>) -> Result<bool, ClientError> {
-        let mut chunk = [0; CHUNK];
         loop {
             let time_left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
             if time_left == Some(Duration::ZERO) {
                 return Ok(false);
             }
-            self.stream.set_read_timeout(time_left).map_err(ClientError::Socket)?;
-            match self.stream.read(&mut chunk) {
+            if self.limit != time_left {
+                self.stream.set_read_timeout(time_left).map_err(ClientError::Socket)?;
+                self.limit = time_left;
+            }
+            match self.stream.read(&mut self.chunk) {
                 Ok(0) => return Err(ClientError::Closed),
                 Ok(count) => {
-                    self.incoming.extend_from_slice(&chunk[..count]);
+                    self.incoming.extend_from_slice(&self.chunk[..count]);
                     return Ok(true);
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}

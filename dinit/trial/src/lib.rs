@@ -8,6 +8,7 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
+use std::time::Duration;
 
 use dinit_client::Connection;
 use dinit_protocol::Detail;
@@ -68,6 +69,14 @@ impl Trial {
     /// Connects to the daemon.
     pub fn connect(&self) -> Connection {
         Connection::open(&self.socket()).unwrap()
+    }
+
+    /// Gives the processor time that the daemon has spent.
+    pub fn processor_time(&self) -> Duration {
+        let pid = self.daemon.as_ref().expect("there is a daemon").id();
+        let statistics = fs::read_to_string(format!("/proc/{pid}/schedstat")).unwrap();
+        let nanoseconds = statistics.split(' ').next().unwrap().parse().unwrap();
+        Duration::from_nanos(nanoseconds)
     }
 
     fn process_ids(&self) -> Vec<i32> {

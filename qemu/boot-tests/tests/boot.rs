@@ -47,7 +47,7 @@ fn the_default_image_comes_up_serves_reboots_and_powers_off_clean() {
     let mut started: Vec<&str> = listed
         .lines()
         .filter(|line| line.starts_with("[[+]") || line.starts_with("[{+}"))
-        .filter_map(|line| line.split_once("] ")?.1.split_whitespace().next())
+        .filter_map(|line| line.get("[[+]     ] ".len()..)?.split_whitespace().next())
         .collect();
     started.sort_unstable();
     let mut wanted = SERVICES;
@@ -55,7 +55,7 @@ fn the_default_image_comes_up_serves_reboots_and_powers_off_clean() {
     assert_eq!(started, wanted, "{listed}");
 
     // dinit is PID 1, the root is writable, and the device manager has made its links.
-    assert_eq!(guest.run("cat /proc/1/comm").trim(), "dinit");
+    assert_eq!(guest.run("readlink /proc/1/exe").trim(), "/usr/sbin/dinit");
     let uuid = &image().contents.root_uuid;
     guest.run(&format!("udevadm wait --timeout=120 /dev/disk/by-uuid/{uuid}"));
     assert_eq!(guest.run(&format!("readlink -f /dev/disk/by-uuid/{uuid}")).trim(), "/dev/vda");
@@ -84,6 +84,7 @@ fn the_default_image_comes_up_serves_reboots_and_powers_off_clean() {
     guest.type_line("root");
     guest.expect("Password: ");
     guest.type_line(PASSWORD);
+    guest.expect("# ");
     guest.type_line("echo E\"\"ND-$(id -u)-$(tty)");
     guest.expect("END-0-/dev/ttyS0");
 
@@ -106,8 +107,10 @@ fn the_default_image_comes_up_serves_reboots_and_powers_off_clean() {
 fn single_gives_a_shell_and_then_continues() {
     let wishes = Wishes { start: Some("single -t agent"), ..Wishes::default() };
     let mut guest = Guest::start(&wishes, |_| {});
-    guest.expect("Give root password for maintenance");
+    guest.expect("Enter root password for system maintenance");
     guest.type_line(PASSWORD);
+    // The shell throws away what is typed before its prompt.
+    guest.expect("# ");
     guest.type_line("echo S\"\"INGLE-$(id -u)");
     guest.expect("SINGLE-0");
     guest.type_line("exit");

@@ -5,8 +5,8 @@
 //! makes of an answer, is its own business.
 //!
 //! ```no_run
+//! use dinit_client::protocol::{CommandFlags, Info, Reply, Request, ServiceEvent, ServiceName};
 //! use dinit_client::{Connection, address};
-//! use dinit_protocol::{CommandFlags, Info, Reply, Request, ServiceEvent, ServiceName};
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! let mut dinit = Connection::open(std::path::Path::new(address::SYSTEM_SOCKET))?;
@@ -32,12 +32,39 @@
 //! # }
 //! ```
 //!
-//! The only dependency is `dinit-protocol`. Nothing here looks up users through the system's name service, so it
-//! can be used in a static program.
+//! # Where the daemon is
+//!
+//! ```
+//! use dinit_client::address::{self, Instance};
+//!
+//! // As `dinitctl` does it, with an environment that is made up.
+//! let variable = |name: &str| (name == "XDG_RUNTIME_DIR").then(|| "/run/user/1000".into());
+//! let path = address::socket_path(Instance::User, variable, || None);
+//! assert_eq!(path, Some("/run/user/1000/dinitctl".into()));
+//! assert_eq!(address::socket_path(Instance::System, |_| None, || None), Some(address::SYSTEM_SOCKET.into()));
+//! ```
+//!
+//! # What to know
+//!
+//! - Handles belong to the connection they came from. As long as there is one, the daemon sends every event of its
+//!   service, twice: as [`Info::ServiceEvent5`](protocol::Info::ServiceEvent5) and, for older clients, as
+//!   [`Info::ServiceEvent`](protocol::Info::ServiceEvent). Act on one of them.
+//! - An event can come before the answer to the request that caused it. Nothing is lost: [`Connection::request`] keeps
+//!   it, and [`Connection::event`] gives it later.
+//! - A daemon ends connections whose events nobody reads. Who keeps a connection open should wait for events, or close
+//!   the handles.
+//! - After an error a connection is of no more use, except that [`Connection::event`] may run into its deadline as
+//!   often as you like.
+//! - [`Connection::version`] is what both sides know. The methods here ask in the words of older daemons by
+//!   themselves; of a [`Request`](protocol::Request) that you make, look up since when it exists.
+//!
+//! The only dependency is `dinit-protocol`, which is also here as [`protocol`]. Nothing here looks up users through the
+//! system's name service, so it can be used in a static program.
 
 pub mod address;
 mod connection;
 mod error;
 
 pub use connection::{Connection, ListedService, LoadFailure, ServiceRecord};
+pub use dinit_protocol as protocol;
 pub use error::ClientError;

@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 
 use dinit_protocol::{
     CommandFlags, Decoded, Detail, Handle, ListLayout, Reply, Request, ServiceEvent, ServiceName,
-    ServiceState, Status, StatusLayout, StopReason, TargetState, Timestamp, Version, decode_packet,
-    decode_request, encode_service_event,
+    ServiceState, Status, StatusLayout, TargetState, Timestamp, Version, decode_packet, decode_request,
+    encode_service_event,
 };
 
 /// How often each figure is taken; the best counts.
@@ -95,13 +95,10 @@ fn status() -> Status {
     Status {
         state: ServiceState::Started,
         target: TargetState::Started,
-        waiting_for_console: false,
-        has_console: false,
-        skipped: false,
         activated: true,
-        reason: StopReason::Normal,
         detail: Detail::Process(4711),
         modified: Some(Timestamp { seconds: 1_795_341_067, nanoseconds: 310_066_979 }),
+        ..Status::NEVER_STARTED
     }
 }
 

@@ -153,6 +153,19 @@ pub struct Timestamp {
 }
 
 impl Status {
+    /// The status of a service that was loaded and never started.
+    pub const NEVER_STARTED: Self = Self {
+        state: ServiceState::Stopped,
+        target: TargetState::Stopped,
+        waiting_for_console: false,
+        has_console: false,
+        skipped: false,
+        activated: false,
+        reason: StopReason::Normal,
+        detail: Detail::Ended(ExitInfo { code: 0, status: 0 }),
+        modified: None,
+    };
+
     /// Gives what is left of this status when it has been sent in some layout.
     #[must_use]
     pub fn in_layout(mut self, layout: StatusLayout) -> Self {

@@ -327,7 +327,7 @@ fn a_length_that_cannot_be_is_refused_with_the_fourth_byte() {
 
 #[test]
 fn a_name_in_a_list_is_cut_to_what_its_length_can_say() {
-    let status = stopped();
+    let status = Status::NEVER_STARTED;
     for (length, sent) in [(255, 255), (256, 255), (1021, 255)] {
         let name = vec![b'n'; length];
         let mut bytes = Vec::new();
@@ -389,18 +389,4 @@ fn versions_are_compared_as_both_sides_need() {
     assert_eq!(negotiate(1, 3), Compatibility::Common(Version(3)));
     assert_eq!(negotiate(6, 9), Compatibility::ClientTooOld);
     assert_eq!(negotiate(0, 0), Compatibility::DaemonTooOld);
-}
-
-fn stopped() -> Status {
-    Status {
-        state: ServiceState::Stopped,
-        target: TargetState::Stopped,
-        waiting_for_console: false,
-        has_console: false,
-        skipped: false,
-        activated: false,
-        reason: StopReason::Normal,
-        detail: Detail::Ended(ExitInfo::default()),
-        modified: None,
-    }
 }

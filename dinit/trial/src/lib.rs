@@ -1,13 +1,16 @@
 //! A daemon in a directory of its own, to try programs against. For tests only: whatever goes wrong is a panic.
 //!
 //! The daemon is the one of this workspace, built in the profile that the test is built in, and it runs as an
-//! ordinary process of a user. What a test has started is gone when the [`Trial`] is dropped.
+//! ordinary process of a user. What a test has started is gone when the [`Trial`] is dropped. For what no daemon of
+//! today does there is a [`scripted`] one.
 
 use std::fs;
-use std::io::Read;
+use std::io::{Read, Write};
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use dinit_client::Connection;
@@ -101,6 +104,25 @@ impl Drop for Trial {
         }
         let _ = daemon.wait();
     }
+}
+
+/// Makes a stream to a daemon that has learned its answers by heart: it reads something, sends the next answer byte by
+/// byte, and closes after the last. The thread gives what it has read.
+pub fn scripted(answers: &[impl AsRef<[u8]>]) -> (UnixStream, JoinHandle<Vec<u8>>) {
+    let (client, mut server) = UnixStream::pair().unwrap();
+    let answers: Vec<Vec<u8>> = answers.iter().map(|answer| answer.as_ref().to_vec()).collect();
+    let daemon = std::thread::spawn(move || {
+        let mut received = Vec::new();
+        for answer in answers {
+            let mut chunk = [0; 64];
+            let count = server.read(&mut chunk).unwrap();
+            received.extend_from_slice(&chunk[..count]);
+            // A client that has heard enough may be gone.
+            let _ = answer.chunks(1).try_for_each(|byte| server.write_all(byte));
+        }
+        received
+    });
+    (client, daemon)
 }
 
 /// Gives the daemon of this workspace, built as the running test was.

@@ -1,28 +1,9 @@
 //! A connection against a daemon that has learned its answers by heart.
 
-use std::thread;
-
-use dinit_protocol::{CommandFlags, Detail, ExitInfo, ServiceEvent, StopReason, encode_service_event};
+use dinit_protocol::{CommandFlags, ServiceEvent, encode_service_event};
+use dinit_trial::scripted;
 
 use super::*;
-
-/// Lets a daemon answer each chunk it reads with the next of `answers`, whole or byte by byte, then close.
-fn daemon(answers: Vec<Vec<u8>>) -> (UnixStream, thread::JoinHandle<Vec<u8>>) {
-    let (client, mut server) = UnixStream::pair().unwrap();
-    let thread = thread::spawn(move || {
-        let mut received = Vec::new();
-        for answer in answers {
-            let mut chunk = [0; 64];
-            let count = server.read(&mut chunk).unwrap();
-            received.extend_from_slice(&chunk[..count]);
-            for byte in answer {
-                server.write_all(&[byte]).unwrap();
-            }
-        }
-        received
-    });
-    (client, thread)
-}
 
 fn encoded(replies: &[Reply]) -> Vec<u8> {
     let mut bytes = Vec::new();
@@ -36,27 +17,20 @@ fn version(minimum: u16, current: u16) -> Vec<u8> {
     encoded(&[Reply::Version { minimum: Version(minimum), current: Version(current) }])
 }
 
-fn started() -> Status {
-    Status {
-        state: ServiceState::Started,
-        target: TargetState::Started,
-        waiting_for_console: false,
-        has_console: false,
-        skipped: false,
-        activated: true,
-        reason: StopReason::Normal,
-        detail: Detail::Ended(ExitInfo::default()),
-        modified: None,
-    }
-}
+const STARTED: Status = Status {
+    state: ServiceState::Started,
+    target: TargetState::Started,
+    activated: true,
+    ..Status::NEVER_STARTED
+};
 
 #[test]
 fn events_that_come_before_an_answer_are_kept_for_whoever_waits_for_them() {
     let mut answer = Vec::new();
-    encode_service_event(Handle(1), ServiceEvent::Started, &started(), &mut answer);
+    encode_service_event(Handle(1), ServiceEvent::Started, &STARTED, &mut answer);
     Reply::AlreadyThere.encode(&mut answer);
-    encode_service_event(Handle(1), ServiceEvent::Stopped, &started(), &mut answer);
-    let (stream, daemon) = daemon(vec![version(1, 7), answer]);
+    encode_service_event(Handle(1), ServiceEvent::Stopped, &STARTED, &mut answer);
+    let (stream, daemon) = scripted(&[version(1, 7), answer]);
     let mut connection = Connection::over(stream).unwrap();
     let start = Request::Start { service: Handle(1), flags: CommandFlags::NONE };
     assert_eq!(connection.request(&start).unwrap(), Reply::AlreadyThere);
@@ -76,9 +50,9 @@ fn events_that_come_before_an_answer_are_kept_for_whoever_waits_for_them() {
 #[test]
 fn a_list_is_read_to_its_end_in_the_layout_of_the_daemons_version() {
     for (current, layout, code) in [(4, ListLayout::V1, 8), (5, ListLayout::V5, 25)] {
-        let info = Reply::ServiceInfo { layout, status: started(), name: b"boot".to_vec() };
+        let info = Reply::ServiceInfo { layout, status: STARTED, name: b"boot".to_vec() };
         let (stream, daemon) =
-            daemon(vec![version(1, current), encoded(&[info.clone(), info, Reply::ListDone])]);
+            scripted(&[version(1, current), encoded(&[info.clone(), info, Reply::ListDone])]);
         let mut connection = Connection::over(stream).unwrap();
         let names: Vec<_> = connection.list().unwrap().into_iter().map(|service| service.name).collect();
         assert_eq!(names, [b"boot", b"boot"]);
@@ -89,21 +63,21 @@ fn a_list_is_read_to_its_end_in_the_layout_of_the_daemons_version() {
 #[test]
 fn a_daemon_that_cannot_be_talked_to_is_told_from_one_that_can() {
     let try_with = |minimum, current| {
-        let (stream, _daemon) = daemon(vec![version(minimum, current)]);
+        let (stream, _daemon) = scripted(&[version(minimum, current)]);
         Connection::with_versions(stream, Version(1), Version(5)).map(|connection| connection.version())
     };
     assert_eq!(try_with(1, 7).unwrap(), Version(5));
     assert!(matches!(try_with(6, 9), Err(ClientError::ClientTooOld { minimum: Version(6) })));
     assert!(matches!(try_with(0, 0), Err(ClientError::DaemonTooOld { current: Version(0) })));
-    let (stream, _daemon) = daemon(vec![encoded(&[Reply::BadRequest])]);
+    let (stream, _daemon) = scripted(&[encoded(&[Reply::BadRequest])]);
     assert!(matches!(Connection::over(stream), Err(ClientError::Unexpected(Reply::BadRequest))));
-    let (stream, _daemon) = daemon(vec![vec![]]);
+    let (stream, _daemon) = scripted(&[Vec::new()]);
     assert!(matches!(Connection::over(stream), Err(ClientError::Closed)));
 }
 
 #[test]
 fn a_daemon_that_says_nothing_is_given_up_after_the_time_set_for_it() {
-    let (stream, _daemon) = daemon(vec![version(1, 7)]);
+    let (stream, _daemon) = scripted(&[version(1, 7)]);
     let (_silent, other) = UnixStream::pair().unwrap();
     let mut connection = Connection::over(stream).unwrap();
     connection.stream = other;

@@ -1,11 +1,7 @@
 //! What no daemon of today does: old ones, strange ones, and those that vanish.
 
-use std::io::{Read, Write};
-use std::thread;
-
-use dinit_protocol::{
-    Detail, EnvironmentChange, ExitInfo, Status, StopReason, TargetState, encode_service_event,
-};
+use dinit_protocol::{EnvironmentChange, Status, encode_service_event};
+use dinit_trial::scripted;
 
 use crate::command_line::{Parsed, parse};
 
@@ -18,37 +14,15 @@ fn record(handle: u8, state: ServiceState) -> [u8; 7] {
 }
 
 fn event(handle: u32, event: ServiceEvent) -> Vec<u8> {
-    let status = Status {
-        state: ServiceState::Stopped,
-        target: TargetState::Stopped,
-        waiting_for_console: false,
-        has_console: false,
-        skipped: false,
-        activated: false,
-        reason: StopReason::Normal,
-        detail: Detail::Ended(ExitInfo::default()),
-        modified: None,
-    };
     let mut bytes = Vec::new();
-    encode_service_event(Handle(handle), event, &status, &mut bytes);
+    encode_service_event(Handle(handle), event, &Status::NEVER_STARTED, &mut bytes);
     bytes
 }
 
 /// Watches a daemon that answers each request with the next of `answers` and then closes; gives the commands, how
 /// it came to an end, and what the daemon received.
 fn watched(arguments: &[&str], answers: &[&[u8]]) -> (Vec<String>, String, Vec<u8>) {
-    let (client, mut server) = UnixStream::pair().unwrap();
-    let answers: Vec<Vec<u8>> = answers.iter().map(|answer| answer.to_vec()).collect();
-    let daemon = thread::spawn(move || {
-        let mut received = Vec::new();
-        for answer in answers {
-            let mut chunk = [0; 64];
-            let count = server.read(&mut chunk).unwrap();
-            received.extend_from_slice(&chunk[..count]);
-            server.write_all(&answer).unwrap();
-        }
-        received
-    });
+    let (client, daemon) = scripted(answers);
     let arguments = ["-c", "%n %s %v"].iter().chain(arguments).map(|argument| argument.as_bytes().to_vec());
     let Ok(Parsed::Run(options)) = parse(arguments) else { panic!("nothing to run") };
     let mut commands = Vec::new();

@@ -77,20 +77,6 @@ fn encoded(packet: &ReplyPacket) -> Vec<u8> {
     bytes
 }
 
-fn stopped() -> Status {
-    Status {
-        state: ServiceState::Stopped,
-        target: TargetState::Stopped,
-        waiting_for_console: false,
-        has_console: false,
-        skipped: false,
-        activated: false,
-        reason: StopReason::Normal,
-        detail: Detail::Ended(ExitInfo::default()),
-        modified: None,
-    }
-}
-
 #[test]
 fn every_split_of_a_recorded_exchange_is_read_alike() {
     for (version, client, daemon) in streams() {
@@ -217,7 +203,7 @@ fn a_started_process_is_announced_with_its_process_id() {
         target: TargetState::Started,
         activated: true,
         detail: Detail::Process(0x484b),
-        ..stopped()
+        ..Status::NEVER_STARTED
     };
     let (service, event) = (Handle(0), ServiceEvent::Started);
     let new = Info::ServiceEvent5 { service, event, status };
@@ -235,7 +221,7 @@ fn a_failed_launch_is_announced_with_its_stage_and_error() {
         state: ServiceState::Stopping,
         reason: StopReason::ExecFailed,
         detail: Detail::ExecFailed { stage: ExecStage::EXECUTE, errno: 2 },
-        ..stopped()
+        ..Status::NEVER_STARTED
     };
     let event = Info::ServiceEvent5 { service: Handle(2), event: ServiceEvent::FailedStart, status };
     assert_eq!(packets[1], ReplyPacket::Info(event));
@@ -244,11 +230,13 @@ fn a_failed_launch_is_announced_with_its_stage_and_error() {
 #[test]
 fn a_killed_process_is_told_in_full_to_new_clients_and_in_short_to_old_ones() {
     let (_, packets) = meaning(11, StatusLayout::V5);
-    let status =
-        Status { detail: Detail::Ended(ExitInfo { code: ExitInfo::KILLED, status: 15 }), ..stopped() };
+    let status = Status {
+        detail: Detail::Ended(ExitInfo { code: ExitInfo::KILLED, status: 15 }),
+        ..Status::NEVER_STARTED
+    };
     let (service, event) = (Handle(0), ServiceEvent::Stopped);
     assert_eq!(packets[3], ReplyPacket::Info(Info::ServiceEvent5 { service, event, status }));
-    let short = Status { detail: Detail::EndedWord(-1), ..stopped() };
+    let short = Status { detail: Detail::EndedWord(-1), ..Status::NEVER_STARTED };
     assert_eq!(packets[4], ReplyPacket::Info(Info::ServiceEvent { service, event, status: Some(short) }));
 }
 
@@ -264,7 +252,7 @@ fn a_signal_request_has_the_signal_before_the_handle() {
 fn the_time_of_a_description_is_in_the_newest_status() {
     let modified = Timestamp { seconds: 1_795_341_067, nanoseconds: 310_066_979 };
     let (_, packets) = meaning(5, StatusLayout::V6);
-    let status = Status { modified: Some(modified), ..stopped() };
+    let status = Status { modified: Some(modified), ..Status::NEVER_STARTED };
     let expected = Reply::Status { layout: StatusLayout::V6, existed: false, status };
     assert_eq!(packets.last(), Some(&ReplyPacket::Reply(expected)));
 }

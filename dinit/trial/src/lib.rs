@@ -74,12 +74,21 @@ impl Trial {
         Connection::open(&self.socket()).unwrap()
     }
 
+    /// Gives the number of descriptors that the daemon has open.
+    pub fn open_descriptors(&self) -> usize {
+        fs::read_dir(self.process_file("fd")).unwrap().count()
+    }
+
     /// Gives the processor time that the daemon has spent.
     pub fn processor_time(&self) -> Duration {
-        let pid = self.daemon.as_ref().expect("there is a daemon").id();
-        let statistics = fs::read_to_string(format!("/proc/{pid}/schedstat")).unwrap();
+        let statistics = fs::read_to_string(self.process_file("schedstat")).unwrap();
         let nanoseconds = statistics.split(' ').next().unwrap().parse().unwrap();
         Duration::from_nanos(nanoseconds)
+    }
+
+    fn process_file(&self, name: &str) -> String {
+        let pid = self.daemon.as_ref().expect("there is a daemon").id();
+        format!("/proc/{pid}/{name}")
     }
 
     fn process_ids(&self) -> Vec<i32> {

@@ -127,6 +127,10 @@ impl Writer {
 
     fn verbatim(&mut self, text: &str) {
         if !self.verbatim {
+            if self.gap && self.defines {
+                self.request(".sp");
+                self.gap = false;
+            }
             self.begin_paragraph();
             self.request(".RS 4");
             self.request(".nf");

@@ -118,8 +118,9 @@ fn services(name: &str) -> String {
 fn option_line(program: &Program, option: &Opt, name: &str) -> String {
     let mut line = format!("complete -c {}", program.name);
     if !option.after.is_empty() {
-        let seen = format!(" -n '__fish_seen_subcommand_from {}'", option.after.join(" "));
-        line += &seen;
+        let after: Vec<String> =
+            option.after.iter().map(|command| format!("__{name}_at {command} any")).collect();
+        line += &format!(" -n '{}'", after.join("; or "));
     }
     for spelling in option.spellings {
         let _ = match spelling.strip_prefix("--") {

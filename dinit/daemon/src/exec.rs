@@ -34,9 +34,9 @@ struct Bare {
 
 impl Execs {
     /// Keeps what is needed for a service of a kind.
-    pub(crate) fn keep(&mut self, service: ServiceId, kind: Kind, exec: ExecSpec) {
+    pub(crate) fn keep(&mut self, service: ServiceId, kind: Kind, exec: Rc<ExecSpec>) {
         let kept = match kind {
-            Kind::Process | Kind::BgProcess | Kind::Scripted => Exec::Launchable(Rc::new(exec)),
+            Kind::Process | Kind::BgProcess | Kind::Scripted => Exec::Launchable(exec),
             Kind::Internal | Kind::Triggered => {
                 let usual =
                     self.usual_directory.get_or_insert_with(|| Rc::from(exec.origin.directory.as_slice()));
@@ -47,7 +47,7 @@ impl Execs {
                 }
                 let directory =
                     if is_usual { Rc::clone(usual) } else { Rc::from(exec.origin.directory.as_slice()) };
-                Exec::Bare(Box::new(Bare { directory, chain_to: exec.chain_to }))
+                Exec::Bare(Box::new(Bare { directory, chain_to: exec.chain_to.clone() }))
             }
         };
         self.kept.insert(service, kept);

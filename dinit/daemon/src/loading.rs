@@ -8,6 +8,7 @@ use dinit_load::{
     Context, ExecSpec, Failure, Identity, LoadError, Loader, LogTarget, Message, NewService, SystemHost,
 };
 use dinit_sys::process;
+use std::rc::Rc;
 
 /// Why a service could not be loaded, as far as a client is told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -121,7 +122,7 @@ impl Daemon {
         }
     }
 
-    fn keep_exec(&mut self, service: ServiceId, exec: ExecSpec) {
+    fn keep_exec(&mut self, service: ServiceId, exec: Rc<ExecSpec>) {
         let Some(kind) = self.graph.spec(service).map(|spec| spec.kind) else { return };
         self.execs.keep(service, kind, exec);
     }

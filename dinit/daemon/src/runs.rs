@@ -102,7 +102,8 @@ mod tests {
             dependencies: Vec::new(),
             consumer_of: None,
         };
-        let ids = graph.insert((0..count).map(description).collect()).unwrap();
+        let descriptions: Vec<Description> = (0..count).map(description).collect();
+        let ids = graph.insert(&descriptions.iter().collect::<Vec<_>>()).unwrap();
         let mut effects = Vec::new();
         for service in ids {
             graph.request(Instant(0), Request::Start { service, pin: false }, &mut effects);

@@ -28,7 +28,7 @@ use crate::status::{Milestone, ServiceState, Status};
 ///     dependencies: Vec::new(),
 ///     consumer_of: None,
 /// };
-/// let ids = graph.insert(vec![boot]).expect("nothing is missing");
+/// let ids = graph.insert(&[&boot]).expect("nothing is missing");
 /// let mut effects = Vec::new();
 /// let answer = graph.request(Instant(0), Request::Start { service: ids[0], pin: false }, &mut effects);
 /// assert_eq!(answer, Answer::AlreadyThere);

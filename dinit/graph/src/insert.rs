@@ -65,10 +65,10 @@ impl Graph {
     /// # Errors
     ///
     /// When a name is taken, a dependency is missing, a cycle would arise, or a consumer cannot be attached.
-    pub fn insert(&mut self, batch: Vec<Description>) -> Result<Vec<ServiceId>, InsertError> {
-        self.check_names(&batch)?;
-        self.check_consumers(&batch)?;
-        self.check_cycles(&batch)?;
+    pub fn insert(&mut self, batch: &[&Description]) -> Result<Vec<ServiceId>, InsertError> {
+        self.check_names(batch)?;
+        self.check_consumers(batch)?;
+        self.check_cycles(batch)?;
         let slots: Vec<Slot> = batch.iter().map(|entry| self.place(&entry.name, &entry.spec)).collect();
         for (description, slot) in batch.iter().zip(&slots) {
             self.attach_links(*slot, &description.dependencies);
@@ -77,7 +77,7 @@ impl Graph {
         Ok(slots.into_iter().map(|slot| self.id_of(slot)).collect())
     }
 
-    fn check_names(&self, batch: &[Description]) -> Result<(), InsertError> {
+    fn check_names(&self, batch: &[&Description]) -> Result<(), InsertError> {
         let mut names = BTreeSet::new();
         for description in batch {
             if self.find(&description.name).is_some() || !names.insert(description.name.as_slice()) {
@@ -98,7 +98,7 @@ impl Graph {
         Ok(())
     }
 
-    fn check_consumers(&self, batch: &[Description]) -> Result<(), InsertError> {
+    fn check_consumers(&self, batch: &[&Description]) -> Result<(), InsertError> {
         let by_name: BTreeMap<&[u8], &Spec> =
             batch.iter().map(|description| (description.name.as_slice(), &description.spec)).collect();
         let mut consumed = BTreeSet::new();
@@ -122,7 +122,7 @@ impl Graph {
 
     /// Walks everything the batch can reach, depth first with an explicit stack. What was loaded before is free of
     /// cycles, and is only walked where it can lead back into the batch.
-    fn check_cycles(&self, batch: &[Description]) -> Result<(), InsertError> {
+    fn check_cycles(&self, batch: &[&Description]) -> Result<(), InsertError> {
         let mut links: BTreeMap<&[u8], Vec<&[u8]>> = BTreeMap::new();
         let mut leads_back = false;
         for description in batch {

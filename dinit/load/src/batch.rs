@@ -1,6 +1,7 @@
 //! What one walk has loaded, and how it enters the graph.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
 use std::sync::Arc;
 
 use dinit_graph::{DependencyKind, Description, Graph, InsertError, ServiceId};
@@ -14,7 +15,7 @@ pub(crate) struct Loaded {
     /// When its loading began, as a place in the sequence of all.
     pub(crate) began: usize,
     pub(crate) description: Description,
-    pub(crate) exec: ExecSpec,
+    pub(crate) exec: Rc<ExecSpec>,
 }
 
 /// What came of inserting a batch.
@@ -26,26 +27,24 @@ pub(crate) struct Committed {
 
 /// Inserts what loaded. What the graph refuses does not load, and neither does what needs it.
 pub(crate) fn commit(graph: &mut Graph, batch: Batch) -> Committed {
-    let mut services = batch.services;
-    let mut order: Vec<usize> = (0..services.len()).collect();
-    order.sort_by_key(|index| services.get(*index).map(|service| service.began));
-    let descriptions = order.iter().filter_map(|index| services.get(*index));
-    let descriptions = descriptions.map(|service| service.description.clone()).collect();
+    let services = batch.services;
+    let mut order: Vec<&Loaded> = services.iter().collect();
+    order.sort_unstable_by_key(|service| service.began);
+    let descriptions: Vec<&Description> = order.iter().map(|service| &service.description).collect();
     let mut committed = Committed { services: Vec::new(), refused: Vec::new() };
-    if let Ok(ids) = graph.insert(descriptions) {
-        services.sort_by_key(|service| service.began);
-        let new = |(id, service): (ServiceId, Loaded)| NewService { id, exec: service.exec };
-        committed.services.extend(ids.into_iter().zip(services).map(new));
+    if let Ok(ids) = graph.insert(&descriptions) {
+        let new = |(id, service): (ServiceId, &Loaded)| NewService { id, exec: Rc::clone(&service.exec) };
+        committed.services.extend(ids.into_iter().zip(order).map(new));
         return committed;
     }
     // Only links through placeholders that other loads left behind lead here: the walk does not see them. One by
     // one, in the order in which they were finished, each finds its dependencies in the graph or fails.
     for Loaded { description, exec, .. } in services {
-        match graph.insert(vec![description]).map(|ids| ids.into_iter().next()) {
+        match graph.insert(&[&description]).map(|ids| ids.into_iter().next()) {
             Ok(id) => committed.services.extend(id.map(|id| NewService { id, exec })),
             Err(error) => {
                 let error = LoadError::other(base_of(&exec.name), insert_text(&error));
-                committed.refused.push((exec.name, error));
+                committed.refused.push((Arc::clone(&exec.name), error));
             }
         }
     }

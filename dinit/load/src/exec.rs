@@ -21,7 +21,7 @@ pub struct ExecSpec {
     pub command: Executable,
     /// `stop-command`; empty means none.
     pub stop_command: Executable,
-    /// The directory to change to: `working-dir`, or else the directory of the description.
+    /// The directory to change to: `working-dir`, or else, if there are commands, the directory of the description.
     pub working_dir: Vec<u8>,
     /// What the service adds to the daemon's environment: load options and `env-file`.
     pub environment: Environment,

@@ -5,6 +5,7 @@
 //! and all of it enters the graph at the end.
 
 use std::collections::BTreeSet;
+use std::rc::Rc;
 
 use dinit_graph::{Dependency, Description, Graph, ServiceId};
 use dinit_service::{Place, Problem, ServiceName, ServiceType, SourceFile, Target, Variables, consistency};
@@ -62,7 +63,7 @@ pub struct NewService {
     /// Its id.
     pub id: ServiceId,
     /// How it is launched.
-    pub exec: ExecSpec,
+    pub exec: Rc<ExecSpec>,
 }
 
 impl<'a> Loader<'a> {
@@ -402,7 +403,7 @@ impl<'a, 'g> Walk<'a, 'g> {
         let exec = self.exec_spec(&name, description, origin, environment)?;
         let description =
             Description { name: name.as_bytes().to_vec(), spec, dependencies: links, consumer_of };
-        Ok(Loaded { began, description, exec })
+        Ok(Loaded { began, description, exec: Rc::new(exec) })
     }
 
     fn exec_spec(

@@ -35,10 +35,11 @@ pub(crate) fn exec_spec(
         readiness: readiness(&d),
         command: if runs { d.command } else { Vec::new() },
         stop_command: if runs { d.stop_command } else { Vec::new() },
-        working_dir: d
-            .working_dir
-            .filter(|path| !path.is_empty())
-            .unwrap_or_else(|| origin.directory.clone()),
+        working_dir: match d.working_dir.filter(|path| !path.is_empty()) {
+            Some(path) => path,
+            None if runs => origin.directory.clone(),
+            None => Vec::new(),
+        },
         environment,
         consumer_of: d.consumer_of.map(|name| name.value),
         chain_to: d.chain_to.map(|name| name.value),

@@ -1,5 +1,7 @@
 //! Reads a loaded service again: all of the new description takes effect, or nothing of it.
 
+use std::rc::Rc;
+
 use dinit_graph::{
     Answer, Effect, Graph, Incompatible, Instant, Kind, Refusal, Request, ServiceId, ServiceState,
 };
@@ -21,7 +23,7 @@ pub struct Reloading {
     /// What the log gets, in this order, before the error itself.
     pub messages: Vec<Message>,
     /// How the service is launched from now on, or why everything is as it was.
-    pub outcome: Result<ExecSpec, LoadError>,
+    pub outcome: Result<Rc<ExecSpec>, LoadError>,
 }
 
 impl Loader<'_> {
@@ -59,7 +61,7 @@ fn replace(
     loaded: Loaded,
     now: Instant,
     effects: &mut Vec<Effect>,
-) -> Result<ExecSpec, Vec<u8>> {
+) -> Result<Rc<ExecSpec>, Vec<u8>> {
     let Loaded { description, exec, .. } = loaded;
     let is_started = graph.status(service).is_some_and(|status| status.state == ServiceState::Started);
     let kind = graph.spec(service).map(|spec| spec.kind);

@@ -5,6 +5,7 @@ mod support;
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::Path;
+use std::rc::Rc;
 
 use dinit_graph::Graph;
 use dinit_load::{Context, ExecSpec, LogFile, LogTarget, RunAs, RunAsGroup, Socket, SystemHost};
@@ -30,7 +31,7 @@ fn write(root: &TempDir, path: &str, text: &str) {
 }
 
 /// Loads `svc` inside a root.
-fn load(root: &TempDir) -> Result<ExecSpec, String> {
+fn load(root: &TempDir) -> Result<Rc<ExecSpec>, String> {
     let host = SystemHost::below(root.path());
     let (variables, directories) = (Variable::default(), [b"/etc/dinit.d".to_vec()]);
     let loading = loader(&host, &variables, &directories).load(&mut Graph::new(), b"svc@arg");
@@ -40,7 +41,7 @@ fn load(root: &TempDir) -> Result<ExecSpec, String> {
     }
 }
 
-fn load_text(text: &str) -> ExecSpec {
+fn load_text(text: &str) -> Rc<ExecSpec> {
     let root = root();
     write(&root, "etc/dinit.d/svc", text);
     load(&root).unwrap()

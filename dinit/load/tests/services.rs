@@ -5,6 +5,7 @@ mod support;
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::Path;
+use std::rc::Rc;
 
 use dinit_graph::{Effect, Event, Graph, Instant, Request, ServiceId};
 use dinit_load::{Context, ExecSpec, Level, Message, SystemHost};
@@ -51,7 +52,7 @@ fn run(name: &str) {
 struct Stage {
     directory: TempDir,
     graph: Graph,
-    execs: Vec<(ServiceId, ExecSpec)>,
+    execs: Vec<(ServiceId, Rc<ExecSpec>)>,
     log: Vec<String>,
     expected: Vec<String>,
     loaded: String,

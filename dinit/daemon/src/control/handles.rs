@@ -82,7 +82,8 @@ mod tests {
             dependencies: Vec::new(),
             consumer_of: None,
         };
-        Graph::new().insert((0..count).map(description).collect()).unwrap()
+        let descriptions: Vec<Description> = (0..count).map(description).collect();
+        Graph::new().insert(&descriptions.iter().collect::<Vec<_>>()).unwrap()
     }
 
     #[test]

@@ -51,8 +51,8 @@ fn name(number: usize) -> Vec<u8> {
 /// Starts and stops so many services; gives how much was looked at.
 fn work(shape: Shape, kind: Kind, count: usize) -> u64 {
     let mut graph = Graph::new();
-    let services =
-        graph.insert((0..count).map(|number| description(shape, kind, number, count)).collect()).unwrap();
+    let batch: Vec<Description> = (0..count).map(|number| description(shape, kind, number, count)).collect();
+    let services = graph.insert(&batch.iter().collect::<Vec<_>>()).unwrap();
     let mut effects = Vec::new();
     graph.request(Instant(0), Request::Start { service: services[count - 1], pin: false }, &mut effects);
     obey(&mut graph, &mut effects);

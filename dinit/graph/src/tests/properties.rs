@@ -384,9 +384,7 @@ impl Run {
         let service = self.world.ids[index];
         if self.world.graph.resolve(service).is_some() {
             self.world.request(Request::Unload { service });
-        } else if let Ok(ids) =
-            self.world.graph.insert([description(choices, index, self.count)].into_iter().collect())
-        {
+        } else if let Ok(ids) = self.world.graph.insert(&[&description(choices, index, self.count)]) {
             self.world.ids[index] = ids[0];
         }
     }

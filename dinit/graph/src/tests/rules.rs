@@ -136,7 +136,7 @@ fn an_id_of_an_unloaded_service_names_nothing_even_after_the_name_is_loaded_agai
     let old = world.id("one");
     assert_eq!(world.request(Request::Unload { service: old }), Answer::Done);
     let description = service("one", Spec::new(Kind::Internal), &[]);
-    let new = world.graph.insert([description.clone()].into()).unwrap()[0];
+    let new = world.graph.insert(&[&description]).unwrap()[0];
     let refused = Answer::Refused(Refusal::NoSuchService);
     assert_eq!(world.request(Request::Start { service: old, pin: false }), refused);
     assert_eq!(world.request(Request::Unload { service: old }), refused);

@@ -75,7 +75,7 @@ impl World {
         let mut graph = Graph::new();
         let named: Vec<String> =
             descriptions.iter().map(|entry| String::from_utf8_lossy(&entry.name).into_owned()).collect();
-        let ids = graph.insert(descriptions).unwrap();
+        let ids = graph.insert(&descriptions.iter().collect::<Vec<_>>()).unwrap();
         let names = ids.iter().zip(named).map(|(id, name)| (graph.resolve(*id).unwrap(), name)).collect();
         Self {
             graph,

@@ -1,5 +1,6 @@
 //! A connection in the service of one command: how it is made, and the answers that all commands read alike.
 
+use std::io::ErrorKind;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::MetadataExt;
 use std::os::unix::net::UnixStream;
@@ -246,10 +247,51 @@ fn connect(general: &General, host: &Host) -> Outcome<UnixStream> {
         )
     })?;
     Connection::connect(&path).map_err(|error| {
-        let hint = instance == Instance::User
-            && !is_given
-            && matches!(&error, ClientError::Connect { cause, .. } if cause.kind() == std::io::ErrorKind::NotFound);
+        let hint = match &error {
+            ClientError::Connect { cause, .. } => hint(cause.kind(), instance, is_given),
+            _ => None,
+        };
         let failure = Failure::from(error);
-        if hint { failure.and("perhaps no user instance is running?") } else { failure }
+        match hint {
+            Some(hint) => failure.and(hint),
+            None => failure,
+        }
     })
+}
+
+/// Says what may be behind a connection that cannot be made.
+fn hint(cause: ErrorKind, instance: Instance, is_given: bool) -> Option<&'static str> {
+    match (cause, instance) {
+        (ErrorKind::NotFound, Instance::User) if !is_given => Some("perhaps no user instance is running?"),
+        (ErrorKind::ConnectionRefused, _) => Some(
+            "perhaps the daemon has ended and left its socket behind? A daemon that is started makes a new one.",
+        ),
+        (ErrorKind::PermissionDenied, Instance::System) => {
+            Some("perhaps you need the rights of root? Without them, --user controls a daemon of your own.")
+        }
+        (ErrorKind::PermissionDenied, Instance::User) => {
+            Some("perhaps the daemon runs as another user? Only that user and root can control it.")
+        }
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_connection_that_is_not_allowed_or_refused_has_a_hint() {
+        for instance in [Instance::System, Instance::User] {
+            for cause in [ErrorKind::PermissionDenied, ErrorKind::ConnectionRefused] {
+                assert!(
+                    hint(cause, instance, true).is_some_and(|hint| hint.starts_with("perhaps")),
+                    "{cause}"
+                );
+            }
+        }
+        // What is missing is said by the error; a given path may be mistyped.
+        assert_eq!(hint(ErrorKind::NotFound, Instance::System, false), None);
+        assert_eq!(hint(ErrorKind::NotFound, Instance::User, true), None);
+    }
 }

@@ -193,6 +193,17 @@ fn e04_without_a_daemon_the_socket_is_named() {
 }
 
 #[test]
+fn a_socket_that_nobody_listens_at_is_told_from_one_that_is_missing() {
+    let world = World::without_daemon();
+    drop(world.dead_socket());
+    let failure = "dinitctl: connecting to socket: $S: Connection refused\n\
+                   dinitctl: perhaps the daemon has ended and left its socket behind? \
+                   A daemon that is started makes a new one.\n";
+    world.check("list", "", failure, 1);
+    world.check("--json list", "", failure, 1);
+}
+
+#[test]
 fn e49_to_e51_links_are_made_and_removed_without_a_daemon() {
     let world = World::without_daemon();
     let missing = "dinitctl: could not unlink dependency entry $D/boot.d/int1: No such file or directory\n";

@@ -1,6 +1,7 @@
 //! A directory with the services of the examples, a daemon that runs them, and the program that is tried.
 
 use std::fs;
+use std::os::unix::net::UnixListener;
 use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
 use std::time::{Duration, SystemTime};
@@ -57,6 +58,11 @@ impl World {
     /// Gives where a link below the services leads, if there is one.
     pub(crate) fn link(&self, name: &str) -> Option<PathBuf> {
         fs::read_link(self.services().join(name)).ok()
+    }
+
+    /// Makes a socket in the place of the daemon's; nobody listens at it once it is dropped.
+    pub(crate) fn dead_socket(&self) -> UnixListener {
+        UnixListener::bind(self.trial.socket()).unwrap()
     }
 
     fn run(&self, command: &str) -> Output {

@@ -69,7 +69,14 @@ fn ask(kind: ShutdownKind, host: &Host, out: &mut dyn Write) -> Result<Reply, Cl
 
 fn explain(error: &ClientError) -> String {
     match error {
-        ClientError::Connect { cause, .. } => format!("connect: {}\n", error_text(cause)),
+        ClientError::Connect { cause, .. } => {
+            let hint = match cause.kind() {
+                io::ErrorKind::PermissionDenied => "shutdown: perhaps you need the rights of root?\n",
+                io::ErrorKind::ConnectionRefused => "shutdown: perhaps the daemon has ended?\n",
+                _ => "",
+            };
+            format!("connect: {}\n{hint}", error_text(cause))
+        }
         ClientError::Socket(cause) => format!("socket: {}\n", error_text(cause)),
         ClientError::Write(cause) => format!("shutdown: control socket write error: {}\n", error_text(cause)),
         ClientError::ClientTooOld { .. } => {

@@ -117,3 +117,15 @@ fn a_passed_number_that_is_not_open_is_an_error_and_no_other_descriptor_is_used(
     assert_eq!(err, "shutdown: control socket read failure or protocol error\n");
     assert_eq!(ending, Ending::Exit(1));
 }
+
+#[test]
+fn a_connection_that_is_not_allowed_or_refused_has_a_hint() {
+    for (errno, text) in [
+        (13, "connect: Permission denied\nshutdown: perhaps you need the rights of root?\n"),
+        (111, "connect: Connection refused\nshutdown: perhaps the daemon has ended?\n"),
+        (2, "connect: No such file or directory\n"),
+    ] {
+        let cause = io::Error::from_raw_os_error(errno);
+        assert_eq!(explain(&ClientError::Connect { path: "/run/dinitctl".into(), cause }), text);
+    }
+}

@@ -104,7 +104,18 @@ impl Machine for RealMachine {
 
     fn pump(&mut self, console: &mut Console) {
         let Some(file) = &mut self.console else { return };
-        console.pump(|bytes| file.write(bytes).unwrap_or(0));
+        let mut is_broken = false;
+        console.pump(|bytes| match file.write(bytes) {
+            Ok(count) => count,
+            Err(error) => {
+                is_broken = !matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted);
+                0
+            }
+        });
+        if is_broken {
+            // It would always be ready for more, and whoever waits for it would never rest.
+            self.console = None;
+        }
     }
 
     fn signal_all(&mut self, signal: i32) {
@@ -256,6 +267,31 @@ mod tests {
         assert_eq!(machine.run("/bin/sh", &["-c", script], &mut console), Run::Succeeded);
         let text = shown(&mut console);
         assert!(text.starts_with("line 0\nline 1\n") && text.len() <= 4096, "{} bytes", text.len());
+    }
+
+    #[test]
+    fn a_console_that_is_gone_is_given_up() {
+        let (reader, writer) = io::pipe().unwrap();
+        drop(reader);
+        let mut machine = RealMachine { console: Some(File::from(OwnedFd::from(writer))) };
+        let mut console = Console::default();
+        console.append_line(b"nobody reads this");
+        machine.pump(&mut console);
+        assert!(machine.console.is_none());
+    }
+
+    #[test]
+    fn a_console_that_is_full_is_kept() {
+        let (reader, writer) = io::pipe().unwrap();
+        descriptor::set_nonblocking(&writer, true).unwrap();
+        let mut machine = RealMachine { console: Some(File::from(OwnedFd::from(writer))) };
+        let mut console = Console::default();
+        while console.is_empty() {
+            console.append_line(&[b'x'; 1000]);
+            machine.pump(&mut console);
+        }
+        assert!(machine.console.is_some());
+        drop(reader);
     }
 
     #[test]

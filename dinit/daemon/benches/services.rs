@@ -1,12 +1,14 @@
-//! What starting many services costs the daemon: processor time and memory of its own.
+//! What starting many services costs the daemon in processor time and memory of its own, and how fast it answers.
 //!
-//! `cargo bench -p dinit --bench services -- [--program PATH] [--baseline PATH]` prints a line for each set of services;
-//! with a baseline, another dinit, side by side with the ratio. The image profile is the one to compare with:
+//! `cargo bench -p dinit --bench services -- [--program PATH] [--baseline PATH]` prints a line for each set of services
+//! and each way of asking; with a baseline, another dinit, side by side with the ratio. The image profile is the one to compare with:
 //! `--profile image`.
 
-use std::io::Write;
+use std::io::{Read, Write};
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::time::Instant;
 
 /// A set of services, all of them wanted by `boot`.
 struct Set {
@@ -23,6 +25,16 @@ const SETS: [Set; 6] = [
     Set { title: "scripted", description: "type = scripted\ncommand = /bin/true\n", count: 5_000 },
     Set { title: "failing", description: "type = scripted\ncommand = /nonexistent\n", count: 1_000 },
 ];
+
+/// How many requests a client has sent and not seen answered.
+const WINDOWS: [(&str, usize); 3] = [("one by one", 1), ("eight at a time", 8), ("64 at a time", 64)];
+
+/// How many requests are made to find out how fast they are answered.
+const REQUESTS: usize = 100_000;
+
+/// The request for the version, and how long its answer is.
+const ASK: u8 = 0;
+const ANSWER: usize = 5;
 
 /// How often each figure is taken; the least counts.
 const ROUNDS: usize = 3;
@@ -62,6 +74,15 @@ fn main() {
         }
         let _ = writeln!(out);
     }
+    for (title, window) in WINDOWS {
+        let ours = most_answers(&program, window);
+        let _ = write!(out, "{title:16} {ours:9.0} answers/s");
+        if let Some(baseline) = &baseline {
+            let theirs = most_answers(baseline, window);
+            let _ = write!(out, "   baseline {theirs:9.0} answers/s   ratio {:.2}", ours / theirs);
+        }
+        let _ = writeln!(out);
+    }
 }
 
 fn best(program: &Path, set: &Set) -> Figures {
@@ -76,34 +97,7 @@ fn best(program: &Path, set: &Set) -> Figures {
 
 fn measure(program: &Path, set: &Set) -> Figures {
     let directory = tempfile::tempdir().expect("a directory can be made");
-    let services = directory.path().join("d");
-    let wanted = services.join("wanted");
-    std::fs::create_dir_all(&wanted).expect("directories can be made");
-    for number in 0..set.count {
-        let name = format!("service-{number}");
-        std::fs::write(services.join(&name), set.description).expect("files can be written");
-        std::fs::write(wanted.join(&name), "").expect("files can be written");
-    }
-    std::fs::write(services.join("boot"), "type = internal\nwaits-for.d = wanted\n")
-        .expect("files can be written");
-    // A file takes all that is printed; a pipe would lose lines while its reader sleeps.
-    let printed = directory.path().join("printed");
-    let output = std::fs::File::create(&printed).expect("a file can be made");
-    let daemon = Daemon(
-        Command::new(program)
-            .args(["-u", "-d"])
-            .arg(&services)
-            .arg("-p")
-            .arg(directory.path().join("socket"))
-            .stdin(Stdio::null())
-            .stdout(output)
-            .stderr(Stdio::null())
-            .spawn()
-            .expect("the program can be run"),
-    );
-    while !std::fs::read(&printed).is_ok_and(|text| text.ends_with(b"[  OK  ] boot\n")) {
-        std::thread::sleep(std::time::Duration::from_millis(10));
-    }
+    let daemon = start(program, set, directory.path());
     // Of two measurements that agree the daemon has come to rest in between.
     let mut last = daemon.nanoseconds();
     loop {
@@ -114,6 +108,61 @@ fn measure(program: &Path, set: &Set) -> Figures {
         }
         last = now;
     }
+}
+
+fn most_answers(program: &Path, window: usize) -> f64 {
+    (0..ROUNDS).map(|_| answers(program, window)).fold(0.0, f64::max)
+}
+
+/// Answers a second to one client that has so many requests under way.
+fn answers(program: &Path, window: usize) -> f64 {
+    let directory = tempfile::tempdir().expect("a directory can be made");
+    let _daemon = start(program, &SETS[0], directory.path());
+    let mut client = UnixStream::connect(directory.path().join("socket")).expect("the daemon listens");
+    let begin = Instant::now();
+    let (mut asked, mut received, mut buffer) = (0, 0, [0; 4096]);
+    while received < REQUESTS * ANSWER {
+        let more = (received / ANSWER + window).min(REQUESTS) - asked;
+        client.write_all(&vec![ASK; more]).expect("requests can be sent");
+        asked += more;
+        let count = client.read(&mut buffer).expect("answers can be read");
+        assert!(count > 0, "the daemon has closed the connection");
+        received += count;
+    }
+    REQUESTS as f64 / begin.elapsed().as_secs_f64()
+}
+
+/// Starts a daemon in a directory, and waits until all of a set has started.
+fn start(program: &Path, set: &Set, directory: &Path) -> Daemon {
+    let services = directory.join("d");
+    let wanted = services.join("wanted");
+    std::fs::create_dir_all(&wanted).expect("directories can be made");
+    for number in 0..set.count {
+        let name = format!("service-{number}");
+        std::fs::write(services.join(&name), set.description).expect("files can be written");
+        std::fs::write(wanted.join(&name), "").expect("files can be written");
+    }
+    std::fs::write(services.join("boot"), "type = internal\nwaits-for.d = wanted\n")
+        .expect("files can be written");
+    // A file takes all that is printed; a pipe would lose lines while its reader sleeps.
+    let printed = directory.join("printed");
+    let output = std::fs::File::create(&printed).expect("a file can be made");
+    let daemon = Daemon(
+        Command::new(program)
+            .args(["-u", "-d"])
+            .arg(&services)
+            .arg("-p")
+            .arg(directory.join("socket"))
+            .stdin(Stdio::null())
+            .stdout(output)
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("the program can be run"),
+    );
+    while !std::fs::read(&printed).is_ok_and(|text| text.ends_with(b"[  OK  ] boot\n")) {
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    }
+    daemon
 }
 
 /// A daemon that is killed when it is no longer looked at.

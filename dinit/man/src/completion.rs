@@ -21,6 +21,60 @@ pub(crate) fn heading(command: &str, program: &str) -> String {
 const PASSED_ON: [&[&str]; 2] =
     [&["-s", "--system", "-u", "--user"], &["-p", "--socket-path", "-d", "--services-dir"]];
 
+/// Gives the loop's inside that finds out where in the line the current word is, as bash and zsh read it: which
+/// option waits for its argument, which command there is, and how many arguments it has.
+fn scan(program: &Program) -> String {
+    let [plain, valued] = PASSED_ON;
+    let with_argument = with_argument(program);
+    let valued: Vec<&str> = valued.iter().copied().filter(|option| with_argument.contains(option)).collect();
+    let asks = knows_services(program);
+    let mut script = String::from("        if [[ -n $pending ]]; then\n");
+    if asks && !valued.is_empty() {
+        let valued = valued.join("|");
+        script +=
+            &format!("            case $pending in ({valued}) chosen+=(\"$pending\" \"$word\") ;; esac\n");
+    }
+    script += "            pending=\n            continue\n        fi\n        case $word in\n";
+    if asks {
+        script += &format!("            ({}) chosen+=(\"$word\") ;;\n", plain.join("|"));
+    }
+    if !with_argument.is_empty() {
+        script += &format!("            ({}) pending=$word ;;\n", with_argument.join("|"));
+    }
+    script += "            (-*) ;;\n";
+    script += match program.commands.is_empty() {
+        true => "            (*) position+=1 ;;\n",
+        false => "            (*) if [[ -z $command ]]; then command=$word; else position+=1; fi ;;\n",
+    };
+    script + "        esac\n"
+}
+
+/// Gives the statement that completes what follows an option, as bash and zsh read it.
+fn arguments(program: &Program, offer: impl Fn(Completes) -> String) -> String {
+    let cases: String = program
+        .options
+        .iter()
+        .filter_map(|option| Some((option.spellings.join("|"), option.argument?.completes)))
+        .map(|(spellings, completes)| format!("        ({spellings}) {} return ;;\n", offer(completes)))
+        .collect();
+    if cases.is_empty() { cases } else { format!("    case $pending in\n{cases}    esac\n") }
+}
+
+/// Gives the statement that completes what follows a command, as bash and zsh read it.
+fn operands(program: &Program, offer: impl Fn(Completes) -> String) -> String {
+    let mut script = String::from("    case $command:$position in\n");
+    for command in &program.commands {
+        for (position, completes) in command.operands.iter().enumerate() {
+            if *completes != Completes::Anything {
+                let repeats = command.repeats && position + 1 == command.operands.len();
+                let place = if repeats { "*".to_owned() } else { position.to_string() };
+                script += &format!("        ({}:{place}) {} ;;\n", command.word, offer(*completes));
+            }
+        }
+    }
+    script + "    esac\n"
+}
+
 /// Gives all spellings of options that take an argument.
 fn with_argument(program: &Program) -> Vec<&'static str> {
     let options = program.options.iter().filter(|option| option.argument.is_some());

@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use dinit_options::{Completes, Program};
 
-use super::{PASSED_ON, function, heading, knows_services, with_argument};
+use super::{arguments, function, heading, knows_services, operands, scan};
 
 /// Writes the script for a program.
 #[must_use]
@@ -27,9 +27,9 @@ pub fn write(program: &Program) -> String {
     );
     script += &scan(program);
     script += "    done\n    COMPREPLY=()\n";
-    script += &arguments(program, &name);
+    script += &arguments(program, |completes| format!("{} _{name}_trim;", reply(completes, &name)));
     script += &options(program);
-    script += &operands(program, &name);
+    script += &words(program, &name);
     script += &format!("    _{name}_trim\n}}\n\n");
     script += &trim(&name);
     let names: Vec<&str> = std::iter::once(&program.name).chain(program.aliases).copied().collect();
@@ -62,50 +62,6 @@ fn services(name: &str) -> String {
     )
 }
 
-/// Gives the loop that finds out where in the line the current word is.
-fn scan(program: &Program) -> String {
-    let [plain, valued] = PASSED_ON;
-    let with_argument = with_argument(program);
-    let valued: Vec<&str> = valued.iter().copied().filter(|option| with_argument.contains(option)).collect();
-    let mut script = String::from("        if [[ -n $pending ]]; then\n");
-    if knows_services(program) && !valued.is_empty() {
-        let _ = writeln!(
-            script,
-            "            case $pending in {}) chosen+=(\"$pending\" \"$word\") ;; esac",
-            valued.join("|")
-        );
-    }
-    script += "            pending=\n            continue\n        fi\n        case $word in\n";
-    if knows_services(program) {
-        let _ = writeln!(script, "            {}) chosen+=(\"$word\") ;;", plain.join("|"));
-    }
-    if !with_argument.is_empty() {
-        let _ = writeln!(script, "            {}) pending=$word ;;", with_argument.join("|"));
-    }
-    script += "            -*) ;;\n";
-    if program.commands.is_empty() {
-        script += "            *) position+=1 ;;\n";
-    } else {
-        script += "            *) if [[ -z $command ]]; then command=$word; else position+=1; fi ;;\n";
-    }
-    script + "        esac\n"
-}
-
-/// Completes what follows an option.
-fn arguments(program: &Program, name: &str) -> String {
-    let mut cases = String::new();
-    for option in &program.options {
-        let Some(argument) = option.argument else { continue };
-        let _ = writeln!(
-            cases,
-            "        {}) {} _{name}_trim; return ;;",
-            option.spellings.join("|"),
-            reply(argument.completes, name)
-        );
-    }
-    if cases.is_empty() { cases } else { format!("    case $pending in\n{cases}    esac\n") }
-}
-
 /// Completes the options that may stand here.
 fn options(program: &Program) -> String {
     let spellings = |after: Option<&str>| {
@@ -135,31 +91,21 @@ fn options(program: &Program) -> String {
         + "        mapfile -t COMPREPLY < <(compgen -W \"$options\" -- \"$current\")\n        return\n    fi\n"
 }
 
-/// Completes commands and what follows them.
-fn operands(program: &Program, name: &str) -> String {
+/// Completes commands and what follows them, or else what stands alone.
+fn words(program: &Program, name: &str) -> String {
     if program.commands.is_empty() {
         return match program.operands {
             Completes::Anything => String::new(),
             completes => format!("    {}\n", reply(completes, name)),
         };
     }
-    let words: Vec<&str> = program.commands.iter().map(|command| command.word).collect();
-    let mut script = format!(
+    let commands: Vec<&str> = program.commands.iter().map(|command| command.word).collect();
+    format!(
         "    if [[ -z $command ]]; then\n        mapfile -t COMPREPLY < <(compgen -W '{}' -- \"$current\")\n        \
-         return\n    fi\n    case $command:$position in\n",
-        words.join(" ")
-    );
-    for command in &program.commands {
-        for (position, completes) in command.operands.iter().enumerate() {
-            if *completes == Completes::Anything {
-                continue;
-            }
-            let repeats = command.repeats && position + 1 == command.operands.len();
-            let place = if repeats { "*".to_owned() } else { position.to_string() };
-            let _ = writeln!(script, "        {}:{place}) {} ;;", command.word, reply(*completes, name));
-        }
-    }
-    script + "    esac\n"
+         return\n    fi\n{}",
+        commands.join(" "),
+        operands(program, |completes| reply(completes, name))
+    )
 }
 
 /// Gives the commands that offer what a word may be.

@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use dinit_options::{Completes, Opt, Program};
 
-use super::{PASSED_ON, explanation, function, heading, knows_services, quoted, with_argument};
+use super::{arguments, explanation, function, heading, knows_services, operands, quoted, scan};
 
 /// Writes the script for a program.
 #[must_use]
@@ -25,9 +25,9 @@ pub fn write(program: &Program) -> String {
     );
     script += &scan(program);
     script += "    done\n";
-    script += &arguments(program, &name);
+    script += &arguments(program, |completes| format!("{};", offer(completes, &name)));
     script += &options(program);
-    script += &operands(program, &name);
+    script += &words(program, &name);
     script += &format!("}}\n\n_{name} \"$@\"\n");
     script
 }
@@ -46,44 +46,6 @@ fn services(name: &str) -> String {
          \x20   compadd -a names\n\
          }}\n"
     )
-}
-
-fn scan(program: &Program) -> String {
-    let [plain, valued] = PASSED_ON;
-    let with_argument = with_argument(program);
-    let valued: Vec<&str> = valued.iter().copied().filter(|option| with_argument.contains(option)).collect();
-    let mut script = String::from("        if [[ -n $pending ]]; then\n");
-    if knows_services(program) && !valued.is_empty() {
-        let _ = writeln!(
-            script,
-            "            case $pending in ({}) chosen+=($pending $word) ;; esac",
-            valued.join("|")
-        );
-    }
-    script += "            pending=\n            continue\n        fi\n        case $word in\n";
-    if knows_services(program) {
-        let _ = writeln!(script, "            ({}) chosen+=($word) ;;", plain.join("|"));
-    }
-    if !with_argument.is_empty() {
-        let _ = writeln!(script, "            ({}) pending=$word ;;", with_argument.join("|"));
-    }
-    script += "            (-*) ;;\n";
-    if program.commands.is_empty() {
-        script += "            (*) position+=1 ;;\n";
-    } else {
-        script += "            (*) if [[ -z $command ]]; then command=$word; else position+=1; fi ;;\n";
-    }
-    script + "        esac\n"
-}
-
-fn arguments(program: &Program, name: &str) -> String {
-    let mut cases = String::new();
-    for option in &program.options {
-        let Some(argument) = option.argument else { continue };
-        let offer = offer(argument.completes, name);
-        let _ = writeln!(cases, "        ({}) {offer}; return ;;", option.spellings.join("|"));
-    }
-    if cases.is_empty() { cases } else { format!("    case $pending in\n{cases}    esac\n") }
 }
 
 fn options(program: &Program) -> String {
@@ -115,7 +77,7 @@ fn options(program: &Program) -> String {
     script + "        _describe -o option options\n        return\n    fi\n"
 }
 
-fn operands(program: &Program, name: &str) -> String {
+fn words(program: &Program, name: &str) -> String {
     if program.commands.is_empty() {
         return format!("    {}\n", offer(program.operands, name));
     }
@@ -124,18 +86,8 @@ fn operands(program: &Program, name: &str) -> String {
         let line = quoted(&format!("{}:{}", command.word, explanation(command.help)));
         let _ = writeln!(script, "            {line}");
     }
-    script += "        )\n        _describe command commands\n        return\n    fi\n    case $command:$position in\n";
-    for command in &program.commands {
-        for (position, completes) in command.operands.iter().enumerate() {
-            if *completes == Completes::Anything {
-                continue;
-            }
-            let repeats = command.repeats && position + 1 == command.operands.len();
-            let place = if repeats { "*".to_owned() } else { position.to_string() };
-            let _ = writeln!(script, "        ({}:{place}) {} ;;", command.word, offer(*completes, name));
-        }
-    }
-    script + "    esac\n"
+    script += "        )\n        _describe command commands\n        return\n    fi\n";
+    script + &operands(program, |completes| offer(completes, name))
 }
 
 /// Gives the command that offers what a word may be.

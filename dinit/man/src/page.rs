@@ -140,7 +140,10 @@ impl Page<'_> {
             Operators::AssignOrAppend => ", \\fB+=\\fR",
         };
         self.writer.term(&format!("\\fB{}\\fR (\\fB=\\fR{operators})", escaped(setting.name)));
-        self.writer.text(&capitalised(setting.help));
+        // Where help is the words themselves, the first must not be changed.
+        let is_words = setting.help.split(' ').next().is_some_and(|first| first.ends_with(','));
+        let help = if is_words { format!("One of {}", setting.help) } else { setting.help.to_owned() };
+        self.writer.text(&capitalised(&help));
         match setting.substitution {
             Substitution::Never => {}
             Substitution::WhileReading => self.writer.text("Variables of the daemon are substituted."),

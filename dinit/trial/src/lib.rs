@@ -54,14 +54,14 @@ impl Trial {
         self.path("socket")
     }
 
-    /// Starts the daemon with some variables in its environment, and waits until it is ready.
+    /// Starts the daemon with these variables in its environment and no others, and waits until it is ready.
     pub fn start(&mut self, variables: &[(&str, &str)]) {
         // The daemon says by descriptor 3 that it is ready; what it logs is of no interest here.
         let mut command = Command::new("/bin/sh");
-        command.args(["-c", "exec \"$@\" 3>&1 >/dev/null 2>&1", "sh"]).arg(daemon_program());
-        command.args(["-u", "-q", "--ready-fd", "3", "-d"]).arg(self.services());
-        command.arg("-p").arg(self.socket()).env_remove("DINIT_SOCKET_PATH");
-        command.envs(variables.iter().copied()).stdin(Stdio::null()).stdout(Stdio::piped());
+        command.args(["-c", "exec env -i \"$@\" 3>&1 >/dev/null 2>&1", "sh"]);
+        command.args(variables.iter().map(|(name, value)| format!("{name}={value}")));
+        command.arg(daemon_program()).args(["-u", "-q", "--ready-fd", "3", "-d"]).arg(self.services());
+        command.arg("-p").arg(self.socket()).stdin(Stdio::null()).stdout(Stdio::piped());
         let mut daemon = command.spawn().unwrap();
         let mut ready = Vec::new();
         daemon.stdout.take().unwrap().read_to_end(&mut ready).unwrap();

@@ -10,4 +10,5 @@
 mod corpus;
 mod mutations;
 mod recorded;
+mod recording;
 mod streams;

@@ -6,51 +6,8 @@ use dinit_protocol::{
     TargetState, Timestamp, Version, decode_packet, decode_request, encode_service_event,
 };
 
+use crate::recording::{Exchange, Step, exchanges};
 use crate::streams::{LAYOUTS, answers, check_answers, check_requests, requests};
-
-const EXCHANGES: &str = include_str!("../exchanges.txt");
-
-/// One line of the recording.
-enum Step {
-    Client(Vec<u8>),
-    /// Bytes, and whether the packet goes on with anything.
-    Server(Vec<u8>, bool),
-    End,
-}
-
-struct Exchange {
-    title: String,
-    steps: Vec<Step>,
-}
-
-impl Exchange {
-    fn daemon_version(&self) -> Version {
-        if self.title.starts_with("34 ") { Version(6) } else { Version::CURRENT }
-    }
-}
-
-fn exchanges() -> Vec<Exchange> {
-    let mut exchanges: Vec<Exchange> = Vec::new();
-    for line in EXCHANGES.lines().filter(|line| !line.is_empty() && !line.starts_with('#')) {
-        if !line.starts_with(' ') {
-            exchanges.push(Exchange { title: line.into(), steps: Vec::new() });
-            continue;
-        }
-        let mut words = line.split_whitespace();
-        let kind = words.next().unwrap();
-        let words: Vec<_> = words.collect();
-        let open = words.last() == Some(&"..");
-        let hex = words.iter().filter(|word| **word != "..");
-        let bytes = hex.map(|word| u8::from_str_radix(word, 16).unwrap()).collect();
-        exchanges.last_mut().unwrap().steps.push(match kind {
-            "C" => Step::Client(bytes),
-            "S" => Step::Server(bytes, open),
-            "END" => Step::End,
-            other => panic!("unknown line {other}"),
-        });
-    }
-    exchanges
-}
 
 /// Gives for each exchange the daemon's version, all that the client sent, and all that the daemon sent.
 pub(crate) fn streams() -> Vec<(Version, Vec<u8>, Vec<u8>)> {
@@ -99,10 +56,7 @@ fn every_split_of_a_recorded_exchange_is_read_alike() {
 
 #[test]
 fn all_recorded_exchanges_are_there() {
-    let numbers: Vec<usize> = exchanges()
-        .iter()
-        .map(|exchange| exchange.title.split(' ').next().unwrap().parse().unwrap())
-        .collect();
+    let numbers: Vec<usize> = exchanges().iter().map(|exchange| exchange.number).collect();
     assert_eq!(numbers, (1..=34).collect::<Vec<_>>());
 }
 

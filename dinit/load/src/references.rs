@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use dinit_service::{DependencyKind, Problem, ServiceName, SourceFile, Target};
 
+use crate::check::MAX_LINKS;
 use crate::load::Loader;
 use crate::read::{Read, ReadError};
 use crate::steps::dependency_directory;
@@ -66,22 +67,23 @@ pub struct Named {
 }
 
 /// Reads the services named and everything that they refer to, each once, breadth first, as far as `follows` wants
-/// it. What a service chains to is not followed: it is loaded when it is due.
+/// it. What a service chains to is not followed: it is loaded when it is due. What is nested deeper than a check goes
+/// is not followed either: services with arguments can refer to each other without an end.
 pub fn walk(loader: &Loader<'_>, names: &[Vec<u8>], follows: &dyn Fn(&[u8]) -> bool) -> Vec<Named> {
     let mut listed: BTreeSet<Vec<u8>> = BTreeSet::new();
-    let mut queue: VecDeque<Vec<u8>> = VecDeque::new();
+    let mut queue: VecDeque<(Vec<u8>, u32)> = VecDeque::new();
     let mut walked = Vec::new();
-    let mut add = |name: &Vec<u8>, queue: &mut VecDeque<Vec<u8>>| {
+    let mut add = |name: &Vec<u8>, depth: u32, queue: &mut VecDeque<(Vec<u8>, u32)>| {
         if listed.insert(name.clone()) {
-            queue.push_back(name.clone());
+            queue.push_back((name.clone(), depth));
         }
     };
-    names.iter().for_each(|name| add(name, &mut queue));
-    while let Some(name) = queue.pop_front() {
+    names.iter().for_each(|name| add(name, 0, &mut queue));
+    while let Some((name, depth)) = queue.pop_front() {
         let named = read(loader, &name);
         for reference in named.references.iter().filter(|reference| reference.role != Role::Chain) {
-            if follows(&reference.name) {
-                add(&reference.name, &mut queue);
+            if depth < MAX_LINKS && follows(&reference.name) {
+                add(&reference.name, depth.saturating_add(1), &mut queue);
             }
         }
         walked.push(named);
@@ -151,81 +153,4 @@ pub fn available(host: &dyn Host, directories: &[Vec<u8>]) -> BTreeMap<Vec<u8>, 
         }
     }
     found
-}
-
-#[cfg(test)]
-mod tests {
-    use std::fs;
-
-    use dinit_service::NoVariables;
-
-    use super::*;
-    use crate::{Identity, SystemHost};
-
-    fn with_services<T>(files: &[(&str, &str)], look: impl FnOnce(&Loader<'_>) -> T) -> T {
-        let directory = tempfile::tempdir().unwrap();
-        for (name, text) in files {
-            let path = directory.path().join(name);
-            fs::create_dir_all(path.parent().unwrap()).unwrap();
-            fs::write(path, text).unwrap();
-        }
-        let host = SystemHost::new();
-        let directories = [directory.path().to_str().unwrap().as_bytes().to_vec()];
-        let loader = Loader {
-            host: &host,
-            directories: &directories,
-            variables: &NoVariables,
-            identity: Identity::default(),
-        };
-        look(&loader)
-    }
-
-    fn shown(named: &Named) -> String {
-        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-        let of = |reference: &Reference| format!(" {}={}", reference.role.setting(), text(&reference.name));
-        let references: String = named.references.iter().map(of).collect();
-        let problem = named.problem.as_ref().map(|problem| format!(" ({})", text(problem)));
-        format!("{}{references}{}", text(&named.name), problem.unwrap_or_default())
-    }
-
-    #[test]
-    fn all_ways_of_naming_a_service_are_found_and_followed_but_chaining() {
-        let files = [
-            ("boot", "depends-on = a\nwaits-for.d = boot.d\nchain-to = next\nafter = a\n"),
-            ("boot.d/b@x", ""),
-            ("a", "depends-ms = b\nprepared-by = gone\nbefore = boot\nconsumer-of = b\n"),
-            ("b", "comand = /bin/true\nwaits-for = a\n"),
-        ];
-        let walked = with_services(&files, |loader| walk(loader, &[b"boot".to_vec()], &|_| true));
-        let walked: Vec<String> = walked.iter().map(shown).collect();
-        assert_eq!(
-            walked,
-            [
-                "boot depends-on=a waits-for=b@x after=a chain-to=next",
-                "a depends-ms=b prepared-by=gone before=boot consumer-of=b",
-                "b@x waits-for=a (unknown setting: 'comand'.)",
-                "b waits-for=a (unknown setting: 'comand'.)",
-                "gone (service description not found)",
-            ]
-        );
-    }
-
-    #[test]
-    fn only_what_is_wanted_is_followed() {
-        let files = [("boot", "depends-on = a\ndepends-on = b\n"), ("a", ""), ("b", "")];
-        let follows = |name: &[u8]| name == b"b";
-        let walked = with_services(&files, |loader| walk(loader, &[b"boot".to_vec()], &follows));
-        let names: Vec<&[u8]> = walked.iter().map(|named| named.name.as_slice()).collect();
-        assert_eq!(names, [b"boot".as_slice(), b"b"]);
-    }
-
-    #[test]
-    fn available_are_the_regular_files_with_a_name_of_a_service() {
-        let files = [("a", ""), ("boot.d/a", ""), (".hidden", ""), ("a@b", ""), ("@c", "")];
-        let found = with_services(&files, |loader| {
-            let twice = [loader.directories, loader.directories].concat();
-            available(loader.host, &twice)
-        });
-        assert_eq!(found.keys().collect::<Vec<_>>(), [b"a"]);
-    }
 }

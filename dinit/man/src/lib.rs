@@ -1,7 +1,7 @@
 //! Manual pages and completions of dinit's programs.
 //!
-//! Both are made of the tables that the programs themselves read (`dinit-options`, and the settings in
-//! `dinit-service`); what only a manual has to say is in `source/`. [`files`] gives what is committed: `pages/`
+//! Both are made of the tables that the programs themselves read (`dinit-options`, the settings in
+//! `dinit-service`, and the names of problems in `dinit-load`); what only a manual has to say is in `source/`. [`files`] gives what is committed: `pages/`
 //! here, and `dinit/completions/`. A test compares, and writes the files anew with `UPDATE_GOLDEN=1`:
 //!
 //! ```text

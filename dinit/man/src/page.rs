@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use dinit_load::check::lint;
 use dinit_options::{Command, Opt, Program};
 use dinit_service::settings::{self, Operators, SETTINGS, Setting, Substitution};
 
@@ -61,6 +62,7 @@ impl Page<'_> {
                 let setting = settings::find(argument.as_bytes());
                 self.setting(setting.ok_or_else(|| format!("there is no setting `{argument}`"))?)?;
             }
+            "lints" => self.lints(),
             "end" => self.writer.end_definitions(),
             _ => return Err(format!("nothing is known as `@{word}`")),
         }
@@ -130,6 +132,16 @@ impl Page<'_> {
         self.writer.text(&capitalised(command.help));
         if !command.more.is_empty() {
             self.writer.text(command.more);
+        }
+    }
+
+    fn lints(&mut self) {
+        for lint in lint::ALL {
+            self.writer.term(&format!("\\fB{}\\fR", escaped(lint.name)));
+            self.writer.text(lint.meaning);
+            if !lint.counts {
+                self.writer.text("Does not count.");
+            }
         }
     }
 

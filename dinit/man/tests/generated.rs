@@ -51,6 +51,21 @@ fn the_words_of_options_are_all_in_the_manual() {
     }
 }
 
+#[test]
+fn every_field_of_a_document_is_in_the_manual() {
+    let pages = generated();
+    let page = pages.iter().find(|file| file.path == "man/pages/dinitctl.8").unwrap();
+    let documents = fs::read_to_string(folder().join("ctl/tests/examples/documents.txt")).unwrap();
+    let (mut rest, mut count) = (documents.as_str(), 0);
+    while let Some((before, after)) = rest.split_once("\":") {
+        let field = before.rsplit('"').next().unwrap();
+        let told = [format!("\\fB{field}\\fR"), format!("\\(dq{field}\\(dq:")];
+        assert!(told.iter().any(|told| page.text.contains(told.as_str())), "{field}");
+        (rest, count) = (after, count + 1);
+    }
+    assert!(count > 100, "{count} fields");
+}
+
 /// Runs a program with an input, if it is there; says that it is not otherwise.
 fn run_if_there(program: &str, arguments: &[&str], input: &Path) -> Option<Output> {
     let output = Command::new(program).args(arguments).arg(input).env("LC_ALL", "C").output();

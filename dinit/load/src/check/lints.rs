@@ -2,6 +2,7 @@
 
 use dinit_service::{LogType, Options, ServiceDescription, ServiceType, consistency};
 
+use super::lint;
 use crate::read::join;
 use crate::{HostError, Kind, Metadata};
 
@@ -56,7 +57,7 @@ pub(super) fn of_settings(d: &ServiceDescription) -> Vec<Lint> {
         for (shown, words, setting, is_given) in IGNORED {
             if is_given(d) {
                 lints.push(Lint {
-                    name: "ignored-setting",
+                    name: lint::IGNORED_SETTING,
                     setting: Some(setting),
                     text: [shown.as_bytes(), words.as_bytes()].concat(),
                     help: "remove it, or set `type = process`, `bgprocess` or `scripted`",
@@ -66,13 +67,13 @@ pub(super) fn of_settings(d: &ServiceDescription) -> Vec<Lint> {
     }
     let logfile = match (&d.logfile, d.log_type) {
         (Some(_), LogType::None | LogType::Buffer | LogType::Pipe) => Lint {
-            name: "unused-logfile",
+            name: lint::UNUSED_LOGFILE,
             setting: Some("logfile"),
             text: b"option 'logfile' was specified, but selected log type is not 'file'".to_vec(),
             help: "remove `logfile`, or set `log-type = file`",
         },
         (None, LogType::File) => Lint {
-            name: "missing-logfile",
+            name: lint::MISSING_LOGFILE,
             setting: Some("log-type"),
             text: b"option 'logfile' not set, but selected log type is 'file'".to_vec(),
             help: "add `logfile = PATH`; without it the output is discarded",
@@ -93,7 +94,7 @@ pub(super) fn of_files(look: &Look<'_>, d: &ServiceDescription, description_dire
         d.working_dir.as_deref().filter(|path| !path.is_empty()).unwrap_or(description_directory);
     if let Err(error) = directory(look, working_directory) {
         lints.push(Lint {
-            name: "missing-working-dir",
+            name: lint::MISSING_WORKING_DIR,
             setting: Some("working-dir"),
             text: format!("could not open service working directory: {error}").into_bytes(),
             help: "the processes of the service start in it",
@@ -129,19 +130,19 @@ fn executable(look: &Look<'_>, setting: &'static str, what: &str, word: &[u8]) -
     };
     let (name, text, help) = if word.first() != Some(&b'/') {
         let help = "write the whole path; the search path of the daemon may be another";
-        ("relative-executable", named("", " is not an absolute path"), help)
+        (lint::RELATIVE_EXECUTABLE, named("", " is not an absolute path"), help)
     } else {
         match look(word) {
             Err(error) => {
                 let help = "the program is not there, or cannot be reached";
-                ("missing-executable", named("could not stat ", &format!(": {error}")), help)
+                (lint::MISSING_EXECUTABLE, named("could not stat ", &format!(": {error}")), help)
             }
             Ok(Metadata { kind: Kind::Directory | Kind::Other, .. }) => {
-                ("irregular-executable", named("", " is not a regular file."), "name a program")
+                (lint::IRREGULAR_EXECUTABLE, named("", " is not a regular file."), "name a program")
             }
             Ok(Metadata { kind: Kind::Regular, mode }) if mode & OWNER_MAY_EXECUTE == 0 => {
                 let help = "make it executable, or name its interpreter first";
-                ("unexecutable-executable", named("", " is not executable by owner."), help)
+                (lint::UNEXECUTABLE_EXECUTABLE, named("", " is not executable by owner."), help)
             }
             Ok(Metadata { kind: Kind::Regular, .. }) => return None,
         }
@@ -164,5 +165,5 @@ fn log_directory(look: &Look<'_>, path: &[u8], working_directory: &[u8]) -> Opti
         Ok(_) => [b"logfile directory '".as_slice(), shown, b"' exists but is not a directory."].concat(),
     };
     let help = "dinit makes the file, and not the directory";
-    Some(Lint { name: "missing-log-directory", setting: Some("logfile"), text, help })
+    Some(Lint { name: lint::MISSING_LOG_DIRECTORY, setting: Some("logfile"), text, help })
 }

@@ -4,6 +4,7 @@
 //! a service with an error does not end the search, that dependencies are queued instead of loaded where they
 //! stand, and that there are lints. Texts and their order are those of the reference's checker.
 
+pub mod lint;
 mod lints;
 mod secondary;
 
@@ -24,7 +25,7 @@ use crate::steps::{Step, dependency_directory, missing_account, steps};
 use crate::{Host, HostError, Metadata};
 
 /// A reference is not followed if it is more than this many links below a service that was named.
-const MAX_LINKS: u32 = 33;
+pub(crate) const MAX_LINKS: u32 = 33;
 
 /// What came of checking services.
 #[derive(Debug, Default)]
@@ -224,7 +225,7 @@ impl Examination<'_> {
         if !self.name.has_documented_characters() {
             let problem = Problem::plain("service name contains characters outside the documented set")
                 .with_help("names are made of letters, digits, `.`, `_` and `-`");
-            self.add(Form::Lint, problem, Some("undocumented-name"));
+            self.add(Form::Lint, problem, Some(lint::UNDOCUMENTED_NAME));
             self.uncount();
         }
     }
@@ -274,7 +275,7 @@ impl Examination<'_> {
                 }
                 Step::Fail(problem) => self.add(form_of(&problem), problem, None),
                 Step::Warn(problem) => {
-                    self.add(Form::Lint, problem, Some("ignored-characters"));
+                    self.add(Form::Lint, problem, Some(lint::IGNORED_CHARACTERS));
                     self.uncount();
                 }
                 Step::LookUp(lookup) => {
@@ -322,7 +323,7 @@ impl Examination<'_> {
                 self.add_line(
                     line,
                     Problem::plain(text).with_place(Some(place)),
-                    Some("unreadable-directory"),
+                    Some(lint::UNREADABLE_DIRECTORY),
                 );
             }
         }
@@ -401,7 +402,7 @@ impl Examination<'_> {
         let text = "variable substitution performed by dinit-check for file paths may not match dinit daemon \
                     (environment may differ); use --online to avoid this warning";
         let line = format!("dinit-check: warning: {text}").into_bytes();
-        self.add_line(line, Problem::plain(text), Some("unknown-environment"));
+        self.add_line(line, Problem::plain(text), Some(lint::UNKNOWN_ENVIRONMENT));
         self.uncount();
     }
 
@@ -412,7 +413,7 @@ impl Examination<'_> {
         if matches!(reader.find(name.base()), Err(ReadError::NotFound)) {
             let text = [b"chain-to service '".as_slice(), name.as_bytes(), b"' was not found"].concat();
             let problem = Problem::plain(text).with_place(Some(target.place));
-            self.add(Form::Lint, problem, Some("missing-chain-target"));
+            self.add(Form::Lint, problem, Some(lint::MISSING_CHAIN_TARGET));
             self.uncount();
         }
     }

@@ -6,7 +6,7 @@ use diagnostics::Diagnostic;
 use dinit_graph::DependencyKind;
 use dinit_service::{LogType, Problem};
 
-use super::{Finding, Record, Role};
+use super::{Finding, Record, Role, lint};
 use crate::load::base_of;
 
 /// The deepest layer that a service may be in.
@@ -50,7 +50,7 @@ fn consumers(records: &BTreeMap<Vec<u8>, Record>) -> Vec<Finding> {
                 b"' specified as consumer of service '"
             };
             let line = [start, base, middle, other, end].concat();
-            findings.push(finding(name, line, "bad-producer", counts));
+            findings.push(finding(name, line, lint::BAD_PRODUCER, counts));
         }
     }
     findings
@@ -121,7 +121,7 @@ fn depth(links: &BTreeMap<&[u8], Vec<Link<'_>>>) -> Vec<Finding> {
     let line = |name: &[u8]| {
         [b"Service '".as_slice(), base_of(name), b"' exceeds maximum allowed dependency depth (32)."].concat()
     };
-    too_deep.into_iter().map(|name| finding(name, line(name), "too-deep", true)).collect()
+    too_deep.into_iter().map(|name| finding(name, line(name), lint::TOO_DEEP, true)).collect()
 }
 
 /// Finds one cycle. The search and what it prints are the reference's, quirks included.
@@ -167,5 +167,5 @@ fn cycle_found(links: &BTreeMap<&[u8], Vec<Link<'_>>>, path: &[(&[u8], usize)], 
         line.extend_from_slice(&[b"\n    ".as_slice(), name, b" ->", via].concat());
     }
     line.extend_from_slice(&[b"\n    ".as_slice(), last, b"."].concat());
-    finding(last, line, "cycle", true)
+    finding(last, line, lint::CYCLE, true)
 }

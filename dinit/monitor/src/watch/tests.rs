@@ -1,5 +1,8 @@
 //! What no daemon of today does: old ones, strange ones, and those that vanish.
 
+use std::io::{Read, Write};
+use std::time::Duration;
+
 use dinit_protocol::{EnvironmentChange, Status, encode_service_event};
 use dinit_trial::scripted;
 
@@ -19,12 +22,19 @@ fn event(handle: u32, event: ServiceEvent) -> Vec<u8> {
     bytes
 }
 
+fn options(arguments: &[&str]) -> Options {
+    let arguments = ["-c", "%n %s %v"].iter().chain(arguments).map(|argument| argument.as_bytes().to_vec());
+    match parse(arguments) {
+        Ok(Parsed::Run(options)) => options,
+        other => panic!("nothing to run: {other:?}"),
+    }
+}
+
 /// Watches a daemon that answers each request with the next of `answers` and then closes; gives the commands, how
 /// it came to an end, and what the daemon received.
 fn watched(arguments: &[&str], answers: &[&[u8]]) -> (Vec<String>, String, Vec<u8>) {
     let (client, daemon) = scripted(answers);
-    let arguments = ["-c", "%n %s %v"].iter().chain(arguments).map(|argument| argument.as_bytes().to_vec());
-    let Ok(Parsed::Run(options)) = parse(arguments) else { panic!("nothing to run") };
+    let options = options(arguments);
     let mut commands = Vec::new();
     let result = watch(&options, client, &mut |words| {
         commands.push(String::from_utf8(words.join(&b' ')).unwrap());
@@ -101,4 +111,27 @@ fn a_value_goes_from_the_first_equals_sign_to_the_end() {
     Info::Environment { overridden: true, change }.encode(&mut news);
     let (commands, end, received) = watched(&["-e", "-E", "A"], &[VERSION, &news]);
     assert_eq!((commands, end.as_str(), received), (vec!["A set b=c".into()], "", vec![0, 27]));
+}
+
+#[test]
+fn news_is_taken_from_the_daemon_while_a_command_runs() {
+    // More than a socket holds.
+    const EVENTS: usize = 20_000;
+    let (client, mut daemon) = UnixStream::pair().unwrap();
+    let (sent, all_sent) = std::sync::mpsc::channel();
+    thread::spawn(move || {
+        daemon.write_all(&[VERSION, &record(0, ServiceState::Stopped)].concat()).unwrap();
+        daemon.write_all(&event(0, ServiceEvent::Started).repeat(EVENTS)).unwrap();
+        daemon.read_exact(&mut [0; 5]).unwrap();
+        sent.send(()).unwrap();
+    });
+    let mut commands = 0;
+    let result = watch(&options(&["a"]), client, &mut |_| {
+        if commands == 0 {
+            all_sent.recv_timeout(Duration::from_secs(60)).expect("all news is taken while the command runs");
+        }
+        commands += 1;
+    });
+    assert!(matches!(result, Err(Failure::Listening(ClientError::Closed))), "{result:?}");
+    assert_eq!(commands, EVENTS);
 }

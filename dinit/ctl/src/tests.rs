@@ -79,6 +79,10 @@ fn a_daemon_of_another_age_is_told_apart() {
     for command in ["trigger x", "catlog x", "signal TERM x", "enable x"] {
         assert_fails(command, &[&[0x3a, 1, 0, 1, 0]], "daemon too old or protocol error");
     }
+    // What reads descriptions needs the daemon's environment, which older ones do not tell.
+    for command in ["list --enabled", "list --available --json", "graph", "graph --json"] {
+        assert_fails(command, &[&[0x3a, 1, 0, 3, 0]], "daemon too old or protocol error");
+    }
 }
 
 #[test]
@@ -88,6 +92,8 @@ fn a_daemon_that_vanishes_or_answers_nonsense_is_an_error() {
     assert_fails("list", &[&[0x34]], failure);
     assert_fails("list", &[VERSION, &[]], failure);
     assert_fails("list", &[VERSION, &[0x32]], "control socket protocol error");
+    assert_fails("list --json", &[VERSION, &[0x32]], "control socket protocol error");
+    assert_fails("graph --json", &[VERSION, &[0x32]], "protocol error");
     assert_fails("shutdown", &[VERSION, &[0x33]], "control socket protocol error");
     assert_fails("start x", &[VERSION, &[0x32]], "protocol error");
     assert_fails("stop x", &[VERSION, RECORD, &[0x3f]], "protocol error.");

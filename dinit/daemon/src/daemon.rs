@@ -91,6 +91,8 @@ pub(crate) struct Daemon {
     pub(crate) launches_under_way: usize,
     /// How much was loaded and launched since freed memory was last given back.
     pub(crate) untrimmed: usize,
+    /// Whether something has happened since memory was last given back.
+    pub(crate) is_stirred: bool,
     /// When it may be said again that there is no memory left.
     pub(crate) next_word_of_shortage: Instant,
     /// Whether the listener waits for a client to leave, for lack of descriptors.

@@ -53,6 +53,9 @@ pub(crate) enum Drained {
     Unreadable(Errno),
 }
 
+/// How many reads empty a full pipe.
+const PIPE_READS: usize = 16;
+
 const RESTARTED: &[u8] = b"\n(dinit: note: service restarted)\n";
 
 impl Buffer {
@@ -79,7 +82,14 @@ impl Buffer {
     }
 
     /// Notes that the service starts again, if something was printed before and the note fits.
+    ///
+    /// What the process before has printed may still be in the pipe; it is read first.
     pub(crate) fn note_restart(&mut self) {
+        for _ in 0..PIPE_READS {
+            if self.drain() != Drained::More {
+                break;
+            }
+        }
         let Some(last) = self.text.last() else { return };
         let note = if *last == b'\n' { RESTARTED.get(1..).unwrap_or_default() } else { RESTARTED };
         if self.text.len().saturating_add(note.len()) < self.limit
@@ -216,6 +226,14 @@ mod tests {
         buffer.note_restart();
         let expected = "hello\n(dinit: note: service restarted)\nmore\n(dinit: note: service restarted)\n";
         assert_eq!(String::from_utf8_lossy(buffer.text()), expected);
+    }
+
+    #[test]
+    fn what_was_printed_before_a_restart_is_read_before_it_is_noted() {
+        let mut buffer = Buffer::new(4096).unwrap();
+        descriptor::write(buffer.pipe.writer(), b"unread\n").unwrap();
+        buffer.note_restart();
+        assert_eq!(buffer.text(), b"unread\n(dinit: note: service restarted)\n");
     }
 
     #[test]

@@ -17,6 +17,12 @@ use dinit_sys::{Errno, descriptor, socket};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
+/// So many services loaded and launched are worth giving memory back for at once.
+const MUCH: usize = 200;
+
+/// When nothing has happened for so many nanoseconds, memory is given back.
+const QUIET: u64 = 10_000_000_000;
+
 impl Daemon {
     /// Goes on until there is nothing left but a final action.
     pub(crate) fn run(&mut self) -> Finish {
@@ -44,8 +50,16 @@ impl Daemon {
         self.log.write_out();
         self.update_log_waits();
         self.give_memory_back();
-        let limit = self.timers.next_deadline().map(|deadline| deadline.saturating_sub(now().0));
-        self.reactor.wait(limit)
+        let due = self.timers.next_deadline().map(|deadline| deadline.saturating_sub(now().0));
+        let quiet = self.is_stirred.then_some(QUIET);
+        let happened = self.reactor.wait(due.into_iter().chain(quiet).min());
+        if !happened.is_empty() {
+            self.is_stirred = true;
+        } else if quiet.is_some() && due.is_none_or(|due| due > QUIET) {
+            self.is_stirred = false;
+            release_memory();
+        }
+        happened
     }
 
     /// Says that there is no memory left, at most once a second.
@@ -60,13 +74,12 @@ impl Daemon {
 
     /// Gives the memory of much work back to the kernel once the work is done, and says when there is none left.
     fn give_memory_back(&mut self) {
-        const MUCH: usize = 200;
         if self.is_short_of_memory() {
             self.tell_of_shortage();
         }
         if self.launches_under_way == 0 && self.untrimmed >= MUCH {
             self.untrimmed = 0;
-            dinit_sys::system::trim_heap();
+            release_memory();
         }
     }
 
@@ -389,4 +402,10 @@ impl Daemon {
         }
         self.listen_again();
     }
+}
+
+/// Gives back what was freed, and what only the work that is over has used.
+fn release_memory() {
+    dinit_sys::system::trim_heap();
+    dinit_sys::system::unmap_code();
 }

@@ -55,6 +55,39 @@ pub fn trim_heap() {
     }
 }
 
+/// Lets go of the pages of this program's code and constants, most of which only starting needs.
+///
+/// Nothing is lost: the kernel has the file, and maps again what is used. It maps generously, so that otherwise most of
+/// a program counts as its memory for ever.
+pub fn unmap_code() {
+    // SAFETY: the function is called before this returns, and keeps the contract of the call.
+    unsafe { libc::dl_iterate_phdr(Some(unmap_read_only_segments), std::ptr::null_mut()) };
+}
+
+/// Unmaps what is never written of the first object, which is the program itself.
+unsafe extern "C" fn unmap_read_only_segments(
+    info: *mut libc::dl_phdr_info,
+    _size: usize,
+    _data: *mut libc::c_void,
+) -> libc::c_int {
+    const PAGE: u64 = 4096;
+    // SAFETY: the C library passes a valid description of an object.
+    let info = unsafe { &*info };
+    // SAFETY: it describes so many headers at this place, which stay there as long as the object is mapped.
+    let headers = unsafe { std::slice::from_raw_parts(info.dlpi_phdr, usize::from(info.dlpi_phnum)) };
+    let is_fixed = |header: &&libc::Elf64_Phdr| {
+        header.p_type == libc::PT_LOAD && header.p_flags & libc::PF_W == 0 && header.p_memsz > 0
+    };
+    for header in headers.iter().filter(is_fixed) {
+        let begin = (info.dlpi_addr + header.p_vaddr) / PAGE * PAGE;
+        let end = info.dlpi_addr + header.p_vaddr + header.p_memsz;
+        // SAFETY: these pages are mapped from the program's file and were never written, so that reading them again
+        // gives the same bytes.
+        unsafe { libc::madvise(begin as *mut libc::c_void, (end - begin) as usize, libc::MADV_DONTNEED) };
+    }
+    1
+}
+
 /// Gives the time of the monotonic clock in nanoseconds; it never goes back.
 pub fn monotonic_nanoseconds() -> u64 {
     clock(nix::time::ClockId::CLOCK_MONOTONIC).map_or(0, |(seconds, rest)| {

@@ -1,6 +1,7 @@
 //! Where things are: service directories, the control socket, programs, the base of control groups.
 
 use crate::options::Options;
+use dinit_load::directories;
 use std::ffi::OsString;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 
@@ -24,11 +25,6 @@ pub(crate) const DEFAULT_ENVIRONMENT: &str = "/etc/dinit/environment";
 
 /// The socket of the system log.
 pub(crate) const SYSLOG: &str = "/dev/log";
-
-const SYSTEM_DIRECTORIES: [&str; 4] =
-    ["/etc/dinit.d", "/run/dinit.d", "/usr/local/lib/dinit.d", "/lib/dinit.d"];
-const USER_DIRECTORIES: [&str; 3] =
-    ["/etc/dinit.d/user", "/usr/lib/dinit.d/user", "/usr/local/lib/dinit.d/user"];
 
 /// What the process environment says about places.
 #[derive(Clone, Debug, Default)]
@@ -57,27 +53,11 @@ pub(crate) fn service_directories(options: &Options, around: &Surroundings) -> V
     if !options.directories.is_empty() {
         return options.directories.clone();
     }
-    let listed = |list: &[&str]| list.iter().map(|path| path.as_bytes().to_vec()).collect();
     if options.system {
-        return listed(&SYSTEM_DIRECTORIES);
+        return directories::of_system();
     }
-    let configured = around.config_home.as_ref().map(|path| path.as_bytes()).filter(|path| !path.is_empty());
-    let home = around.home.as_ref().map(|path| path.as_bytes()).filter(|path| !path.is_empty());
-    let mut directories: Vec<Vec<u8>> = Vec::new();
-    if let Some(path) = configured {
-        directories.push([path.strip_suffix(b"/").unwrap_or(path), b"/dinit.d"].concat());
-    }
-    if let Some(home) = home {
-        let path = [home, b"/.config/dinit.d"].concat();
-        if !directories.contains(&path) {
-            directories.push(path);
-        }
-    }
-    if directories.is_empty() {
-        return listed(&SYSTEM_DIRECTORIES);
-    }
-    directories.extend(listed(&USER_DIRECTORIES) as Vec<Vec<u8>>);
-    directories
+    let bytes = |path: &Option<OsString>| path.as_ref().map(|path| path.as_bytes().to_vec());
+    directories::of_user(bytes(&around.config_home).as_deref(), bytes(&around.home).as_deref())
 }
 
 /// Gives the path of the control socket.
@@ -149,7 +129,7 @@ mod tests {
         let found = service_directories(&options(&[]), &around(Some("/h/.config"), None, Some("/h")));
         assert_eq!(found.len(), 4);
         let found = service_directories(&options(&[]), &around(Some(""), None, Some("")));
-        assert_eq!(text(found), SYSTEM_DIRECTORIES);
+        assert_eq!(text(found), directories::SYSTEM);
         assert_eq!(text(service_directories(&options(&["-d", "x"]), &around(None, None, None))), ["x"]);
     }
 

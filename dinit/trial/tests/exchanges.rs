@@ -6,13 +6,12 @@ mod recording;
 
 use std::io::{ErrorKind, Read, Write};
 use std::os::unix::net::UnixStream;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use dinit_client::Connection;
 use dinit_protocol::{
     CommandFlags, Decoded, DependencyKind, DependencyRequest, Detail, Handle, Info, Reply, ReplyPacket,
-    Request, ServiceEvent, ServiceName, ServiceState, Status, StatusLayout, Timestamp, decode_packet,
-    decode_request,
+    Request, ServiceEvent, ServiceName, Status, StatusLayout, Timestamp, decode_packet, decode_request,
 };
 use dinit_trial::Trial;
 
@@ -148,8 +147,15 @@ impl<'a> Talk<'a> {
     fn start_by_another(&mut self, name: &str) {
         let name = ServiceName::new(name.as_bytes()).unwrap();
         let service = self.other.load(&name).unwrap().unwrap().handle;
-        self.other.request(&Request::Start { service, flags: CommandFlags::NONE }).unwrap();
-        while self.other.status(service).unwrap().state != ServiceState::Started {}
+        let start = Request::Start { service, flags: CommandFlags::NONE };
+        self.other.request(&start).unwrap();
+        let deadline = Some(Instant::now() + LIMIT);
+        loop {
+            let info = self.other.event(deadline).unwrap().expect("there is an event in time");
+            if is_event(&info, service, ServiceEvent::Started) {
+                return;
+            }
+        }
     }
 
     /// Sends bytes in pieces of a size, each of which the daemon has seen before the next one comes.

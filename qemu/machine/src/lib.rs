@@ -25,6 +25,7 @@
 mod config;
 mod console;
 mod error;
+mod folder;
 mod interact;
 mod kvm;
 mod machine;

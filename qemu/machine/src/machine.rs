@@ -11,10 +11,10 @@ use std::time::{Duration, Instant};
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use serde_json::{Value, json};
-use tempfile::TempDir;
 
 use crate::config::{Accelerator, Config, Places, arguments};
 use crate::error::{Error, Failure};
+use crate::folder::Folder;
 use crate::interact;
 use crate::monitor::Monitor;
 use crate::process::{Exit, Process, Shared, State, guard};
@@ -27,8 +27,6 @@ const LAST_WORDS: Duration = Duration::from_secs(2);
 const CONNECT_LIMIT: Duration = Duration::from_secs(120);
 /// How long the guest may take to read what is typed.
 const TYPING_LIMIT: Duration = Duration::from_secs(30);
-/// The longest path that fits a Unix socket address with room for the file name.
-const LONGEST_FOLDER: usize = 90;
 
 /// A running QEMU with its guest; dropping it kills QEMU, and so does the end of this process.
 pub struct Machine {
@@ -39,7 +37,7 @@ pub struct Machine {
     monitor: Monitor,
     channels: Vec<(String, Option<UnixStream>)>,
     accelerator: Accelerator,
-    _folder: TempDir,
+    _folder: Folder,
 }
 
 /// How an interactive session came to its end.
@@ -70,7 +68,7 @@ impl Machine {
     /// # Errors
     /// QEMU cannot be run, or ends before it connects: then its last error line is in [`Failure::Ended`].
     pub fn start(config: &Config) -> Result<Machine, Error> {
-        let folder = private_folder()?;
+        let folder = Folder::new()?;
         let places = Places {
             qmp: folder.path().join("qmp"),
             channels: (0..config.channels.len()).map(|i| folder.path().join(format!("channel{i}"))).collect(),
@@ -310,16 +308,6 @@ fn why_no_monitor(shared: &Shared, failure: Failure) -> Error {
 
 fn host(deed: &'static str, path: &Path, cause: io::Error) -> Failure {
     Failure::Host { deed, path: path.to_owned(), cause }
-}
-
-/// Makes a folder that only we can enter, at a path short enough for sockets.
-fn private_folder() -> Result<TempDir, Error> {
-    let mut place = std::env::temp_dir();
-    if place.as_os_str().len() > LONGEST_FOLDER {
-        place = PathBuf::from("/tmp");
-    }
-    let made = tempfile::Builder::new().prefix("machine-").tempdir_in(&place);
-    made.map_err(|cause| host("make a temporary folder in", &place, cause).into())
 }
 
 /// Lays several archives one behind the other, each on a boundary of four bytes as the kernel wants it.

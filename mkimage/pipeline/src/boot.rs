@@ -1,10 +1,11 @@
 //! Booting a built image: with a person at its console, or to run one command and end.
 
 use std::ffi::OsStr;
-use std::fs::File;
+use std::fs::{File, Permissions};
 use std::io::IsTerminal;
 use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::atomic::Ordering;
@@ -22,6 +23,7 @@ use qemu_machine::{
 
 use crate::build::{self, Image};
 use crate::layers::path;
+use crate::packages::Locking;
 use crate::tools::{self, Choice};
 use crate::world::{Interrupted, World};
 use crate::{programs, ui};
@@ -39,6 +41,8 @@ pub struct Options {
     pub keep: bool,
     /// Whose QEMU runs it.
     pub tools: Choice,
+    /// Whether the tools' lock may change.
+    pub locking: Locking,
     /// What executes its instructions.
     pub accelerator: AcceleratorChoice,
 }
@@ -61,22 +65,29 @@ const FAILED: u8 = 125;
 const END_LIMIT: Duration = Duration::from_secs(60);
 
 /// Boots with the terminal as the guest's serial console; returns when the guest is off.
-pub fn interact(world: &World, image: &Image, options: &Options) -> Result<ExitCode> {
+/// `logins` are users and passwords to tell.
+pub fn interact(
+    world: &World,
+    image: &Image,
+    options: &Options,
+    logins: &[(String, String)],
+) -> Result<ExitCode> {
     let mut config = config(world, image, options)?;
     config.on_reboot = OnReboot::Restart;
     // A person sees for themself what the guest does, and may leave it alone for as long as they like.
     config.failures = Vec::new();
     config.silence = None;
     config.network = Network::User;
-    for login in &image.contents.logins {
-        world.ui.say(format_args!("Log in as {} with the password {}", login.user, login.password));
+    for (user, password) in logins {
+        world.ui.say(format_args!("Log in as {user} with the password {password}"));
     }
     world.ui.say(format_args!(
         "{ESCAPE_KEY_NAME} leaves the console and ends the guest; `poweroff` ends it properly"
     ));
     world.go_on()?;
-    world.let_others_in();
     let mut machine = Machine::start(&config)?;
+    // QEMU has opened the image's files.
+    world.let_others_in();
     let keyboard =
         File::from(std::io::stdin().as_fd().try_clone_to_owned().context("cannot use the terminal")?);
     let mut screen = std::io::stdout();
@@ -107,6 +118,7 @@ pub fn execute(
     let programs = programs::run(world)?;
     let seed = tempfile::Builder::new()
         .prefix("mkimage-agent-")
+        .permissions(Permissions::from_mode(0o700))
         .tempdir()
         .context("cannot make a temporary folder")?;
     let extra = agent_archive(&programs, seed.path())?;
@@ -115,12 +127,12 @@ pub fn execute(
     config.channels = vec![seed::PORT.to_owned()];
     config.command_line.push_str(&format!(" panic=-1 {}", seed::COMMAND_LINE));
     world.go_on()?;
-    world.let_others_in();
 
     let stage = world.ui.stage("boot", "Booting");
     let deadline = Instant::now() + limit;
     let left = || deadline.saturating_duration_since(Instant::now());
     let mut guest = Guest::start(world, &config)?;
+    world.let_others_in();
     guest.talk(|agent| agent.wait_ready(left()))?;
     let report = guest.talk(|agent| agent.wait_boot("boot", left()))?;
     guest.must_have_booted(&report)?;
@@ -247,7 +259,7 @@ pub fn agent_archive(programs: &programs::Programs, folder: &Path) -> Result<Pat
 
 /// The machine that an image is booted on.
 pub fn config(world: &World, image: &Image, options: &Options) -> Result<Config> {
-    let (program, version) = tools::qemu(world, options.tools)?;
+    let (program, version) = tools::qemu(world, options.tools, options.locking)?;
     world.go_on()?;
     let accelerator = match options.accelerator {
         AcceleratorChoice::Kvm => Accelerator::Kvm,

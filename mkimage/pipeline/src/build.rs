@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io::BufWriter;
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
@@ -34,6 +34,8 @@ const CONTENTS: &str = "contents.json";
 pub enum Reuse {
     /// Those that were made from the same inputs.
     WhatFits,
+    /// Those, and an image to which a guest has written; it is never replaced.
+    WhatGuestsKept,
     /// None, downloads apart.
     Nothing,
 }
@@ -64,19 +66,11 @@ pub struct Contents {
     pub command_line: String,
     /// The UUID of the root file system.
     pub root_uuid: String,
-    /// How one may log in, if the manifest says so in clear text.
-    pub logins: Vec<Login>,
+    /// Whether a guest may have written to the root file system since.
+    #[serde(default)]
+    pub kept: bool,
     /// The packages, sorted by name.
     pub packages: Vec<PackageLine>,
-}
-
-/// An account whose password the manifest has in clear text.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Login {
-    /// The user's name.
-    pub user: String,
-    /// The password.
-    pub password: String,
 }
 
 /// One package of an image.
@@ -107,6 +101,12 @@ impl Image {
     /// The root file system.
     pub fn root(&self) -> PathBuf {
         self.folder.join(ROOT)
+    }
+
+    /// Notes that a guest is about to write to the root file system.
+    pub fn keep(&mut self) -> Result<()> {
+        self.contents.kept = true;
+        write_contents(&self.folder, &self.contents)
     }
 
     /// All files with their sizes in bytes.
@@ -145,12 +145,21 @@ pub fn run(
     let (lock, _) = packages::lock(world, manifest, locking)?;
     let programs = programs::run(world)?;
     let inputs = inputs(world, manifest, &lock, &programs)?;
-    if reuse == Reuse::WhatFits
+    if reuse != Reuse::Nothing
         && let Some(image) = Image::open(output)
-        && image.contents.inputs == inputs.to_string()
     {
-        world.ui.say(format_args!("{} is up to date", output.display()));
-        return Ok(image);
+        let fits = image.contents.inputs == inputs.to_string();
+        let may_be_used = !image.contents.kept || reuse == Reuse::WhatGuestsKept;
+        if fits && may_be_used {
+            world.ui.say(format_args!("{} is up to date", output.display()));
+            return Ok(image);
+        }
+        if image.contents.kept && reuse == Reuse::WhatGuestsKept {
+            bail!(
+                "`{}` keeps what a guest has written, but what it was made of has changed since\nhelp: `mkimage build` makes it anew, without what the guest wrote; `--output` keeps a second image elsewhere",
+                output.display()
+            );
+        }
     }
     let (tree, built) = assemble(world, manifest, lock, locking, &programs, reuse)?;
     // The lock may have changed on the way, if the mirror dropped what it named.
@@ -238,13 +247,18 @@ fn write(
     options.label.clone_from(&built.root.label);
     let summary = write_ext4(tree, &output.join(ROOT), &options)
         .with_context(|| format!("cannot write `{}`", output.join(ROOT).display()))?;
+    if !manifest.users.is_empty() {
+        // It has hashes of passwords that others on this host need not see.
+        fs::set_permissions(output.join(ROOT), fs::Permissions::from_mode(0o600))
+            .with_context(|| format!("cannot protect `{}`", output.join(ROOT).display()))?;
+    }
     stage.done(format_args!(
         "Wrote the root file system ({} in {} files)",
         ui::bytes(summary.contents),
         tree.len()
     ));
 
-    let command_line = manifest.kernel.as_ref().map_or("", |kernel| kernel.command_line.trim());
+    let command_line = manifest.kernel.as_ref().map_or("", |kernel| kernel.command_line.get_ref().trim());
     let uuid = uuid_text(&built.root.uuid);
     let contents = Contents {
         format: VERSION,
@@ -254,13 +268,17 @@ fn write(
         kernel_sha256: Sha256::of(&image).to_string(),
         command_line: format!("root=UUID={uuid} ro {command_line}").trim_end().to_owned(),
         root_uuid: uuid,
-        logins: logins(manifest),
+        kept: false,
         packages: built.lock.packages.iter().map(line).collect(),
     };
-    let mut text = serde_json::to_string_pretty(&contents).context("cannot write the list of contents")?;
-    text.push('\n');
-    files::replace(&output.join(CONTENTS), text.as_bytes())?;
+    write_contents(output, &contents)?;
     Ok(Image { folder: output.to_owned(), contents })
+}
+
+fn write_contents(folder: &Path, contents: &Contents) -> Result<()> {
+    let mut text = serde_json::to_string_pretty(contents).context("cannot write the list of contents")?;
+    text.push('\n');
+    files::replace(&folder.join(CONTENTS), text.as_bytes())
 }
 
 /// Writes a cpio archive that the kernel unpacks, under a temporary name first; gives its size in bytes.
@@ -271,13 +289,6 @@ pub fn write_initramfs(tree: &Tree<Complete>, path: &Path, epoch: i64) -> Result
     writer.finish()?;
     files::replace(path, &bytes)?;
     Ok(bytes.len() as u64)
-}
-
-fn logins(manifest: &Manifest) -> Vec<Login> {
-    let clear = |(user, settings): (&String, &crate::manifest::User)| {
-        Some(Login { user: user.clone(), password: settings.password.as_ref()?.get_ref().clone() })
-    };
-    manifest.users.iter().filter_map(clear).collect()
 }
 
 fn line(package: &Chosen) -> PackageLine {

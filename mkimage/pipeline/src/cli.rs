@@ -54,7 +54,7 @@ enum Verb {
     /// Tell where a file of an image comes from
     Why(WhyArguments),
     /// Make sure that the programs mkimage runs itself are in the cache, and print their folder
-    Tools,
+    Tools(ToolsArguments),
 }
 
 #[derive(Debug, Args)]
@@ -100,7 +100,8 @@ struct BootArguments {
     /// Add WORDS to the kernel command line
     #[arg(long, value_name = "WORDS", default_value = "")]
     append: String,
-    /// Keep what the guest writes in the built image; otherwise it is gone with the guest
+    /// Keep what the guest writes in the built image, and boot it as the last one left it; otherwise it is
+    /// gone with the guest
     #[arg(long)]
     keep: bool,
     /// Put the image here [default: a folder in the cache]
@@ -146,6 +147,13 @@ struct WhyArguments {
     which: Which,
 }
 
+#[derive(Debug, Args)]
+struct ToolsArguments {
+    /// Take the lock of the tools as it is, or fail
+    #[arg(long)]
+    locked: bool,
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum ToolsArgument {
     /// The one that mkimage fetches from the image's archive
@@ -187,8 +195,9 @@ pub fn run(cli: Cli) -> Result<ExitCode> {
             let manifest = read(&world, arguments.which.manifest.as_ref())?;
             check::run(&world, &manifest, arguments.which.locking())
         }
-        Verb::Tools => {
-            print(&format!("{}\n", tools::tree(&world)?.display()))?;
+        Verb::Tools(arguments) => {
+            let locking = if arguments.locked { Locking::Exactly } else { Locking::AsNeeded };
+            print(&format!("{}\n", tools::tree(&world, locking)?.display()))?;
             Ok(ExitCode::SUCCESS)
         }
         Verb::Why(arguments) => {
@@ -226,12 +235,17 @@ fn run_boot(world: &World, arguments: BootArguments) -> Result<ExitCode> {
     let manifest = read(world, arguments.which.manifest.as_ref())?;
     let locking = arguments.which.locking();
     let output = arguments.output.unwrap_or_else(|| build::cached_output(world, &manifest));
-    let image = build::run(world, &manifest, locking, &output, build::Reuse::WhatFits)?;
+    let reuse = if arguments.keep { build::Reuse::WhatGuestsKept } else { build::Reuse::WhatFits };
+    let mut image = build::run(world, &manifest, locking, &output, reuse)?;
+    if arguments.keep {
+        image.keep()?;
+    }
     let options = boot::Options {
         memory: arguments.memory,
         processors: arguments.processors,
         append: arguments.append,
         keep: arguments.keep,
+        locking,
         tools: match arguments.tools {
             ToolsArgument::Own => Choice::Own,
             ToolsArgument::Host => Choice::Host,
@@ -247,7 +261,7 @@ fn run_boot(world: &World, arguments: BootArguments) -> Result<ExitCode> {
         Some(command) => {
             boot::execute(world, &image, &options, &command, Duration::from_secs(arguments.timeout))?
         }
-        None => boot::interact(world, &image, &options)?,
+        None => boot::interact(world, &image, &options, &manifest.logins())?,
     };
     if arguments.timings {
         print_timings(world);
@@ -294,7 +308,8 @@ pub(crate) fn print(text: &str) -> Result<()> {
 
 fn print_timings(world: &World) {
     for timing in world.ui.timings() {
-        world.ui.say(format_args!("{:>10}  {}", ui::seconds(timing.wall), timing.stage));
+        // Asked for in so many words, so it is shown even where all else is quiet.
+        world.ui.show(format_args!("{:>10}  {}", ui::seconds(timing.wall), timing.stage));
     }
 }
 

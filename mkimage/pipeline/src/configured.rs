@@ -71,7 +71,7 @@ pub fn run(
     ));
 
     let cache = world.cache.join("configured").join(key(inputs, kernel.as_ref()));
-    if reuse == Reuse::WhatFits
+    if reuse != Reuse::Nothing
         && let Ok(changes) = Layer::load(&cache)
     {
         let tree = tree.merge(&changes, &MergePolicy::new())?;

@@ -50,8 +50,9 @@ pub fn run(
         tree = lay(tree, layer)?;
     }
     for directory in &manifest.services.directories {
-        let layer = services::directory(directory.get_ref(), Provenance::Overlay)?;
-        tree = lay(tree, layer)?;
+        for layer in services::directory(directory.get_ref(), &Provenance::Overlay, epoch)? {
+            tree = lay(tree, layer)?;
+        }
     }
     tree = lay(tree, programs_layer(programs)?)?;
     tree = lay(tree, folder(&data.join("rootfs/overlay"), Provenance::Overlay, epoch)?)?;

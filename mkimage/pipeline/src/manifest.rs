@@ -32,7 +32,7 @@ pub struct Manifest {
     /// Folders laid over the tree after packages are configured, in order.
     pub overlays: Vec<PathBuf>,
     /// Accounts whose password the image sets.
-    pub users: BTreeMap<String, User>,
+    pub users: BTreeMap<Spanned<String>, User>,
 }
 
 /// A manifest's text and where it was read from.
@@ -100,6 +100,10 @@ pub struct Packages {
     pub essential: bool,
 }
 
+fn no_words() -> Spanned<String> {
+    Spanned::new(0..0, String::new())
+}
+
 fn yes() -> bool {
     true
 }
@@ -111,8 +115,8 @@ pub struct Kernel {
     /// A kernel package, or the metapackage that depends on the current one.
     pub package: Spanned<String>,
     /// Words for the kernel command line, besides `root=`.
-    #[serde(default)]
-    pub command_line: String,
+    #[serde(default = "no_words")]
+    pub command_line: Spanned<String>,
 }
 
 /// The `[initramfs]` table.
@@ -192,8 +196,16 @@ impl Manifest {
             initramfs: parsed.initramfs,
             services,
             overlays: parsed.overlays.iter().map(|overlay| folder.join(overlay.get_ref())).collect(),
-            users: parsed.users.into_iter().map(|(name, user)| (name.into_inner(), user)).collect(),
+            users: parsed.users,
         })
+    }
+
+    /// Users and passwords that the manifest has in clear text.
+    pub fn logins(&self) -> Vec<(String, String)> {
+        let clear = |(name, user): (&Spanned<String>, &User)| {
+            Some((name.get_ref().clone(), user.password.as_ref()?.get_ref().clone()))
+        };
+        self.users.iter().filter_map(clear).collect()
     }
 
     /// The size of the root file system in bytes.
@@ -298,8 +310,18 @@ fn check(text: &Text, source: &Source, problems: &mut Vec<Diagnostic>) {
                     "16M is the least",
                 );
             }
+            Some(bytes) if !bytes.is_multiple_of(4096) => {
+                let message = format!("{bytes} bytes are no whole number of blocks");
+                problem(size.span(), message, "give a multiple of 4096 bytes, such as `512M`");
+            }
             Some(_) => {}
         }
+    }
+    if let Some(kernel) = &text.kernel
+        && kernel.command_line.get_ref().contains(|c: char| c.is_control())
+    {
+        let message = "a kernel command line is one line".to_owned();
+        problem(kernel.command_line.span(), message, "separate its words with blanks");
     }
     let distribution = &text.archive.distribution;
     if distribution.get_ref() != "debian" {

@@ -31,11 +31,8 @@ pub enum Locking {
 pub fn request(manifest: &Manifest) -> Request {
     let archive = &manifest.archive;
     let (suite, architecture) = (archive.suite.get_ref(), archive.architecture.get_ref());
-    let mut request = if manifest.packages.essential {
-        Request::image(suite, architecture)
-    } else {
-        Request::new(suite, architecture)
-    };
+    let essential = manifest.packages.essential;
+    let mut request = Request { essential, ..Request::image(suite, architecture) };
     request.packages = manifest.packages.include.iter().map(|name| Wanted::any(name.get_ref())).collect();
     request.files_only = manifest.kernel.iter().map(|kernel| Wanted::any(kernel.package.get_ref())).collect();
     for name in &manifest.packages.exclude {
@@ -229,7 +226,15 @@ fn write(world: &World, path: &Path, old: Option<&Lock>, lock: &Lock) -> Result<
     if old == Some(lock) {
         return Ok(());
     }
-    crate::files::replace(path, lock.to_string().as_bytes())?;
+    let written = crate::files::replace(path, lock.to_string().as_bytes());
+    if let Err(error) = written {
+        // An installation's own manifests are not the user's to change, and a build can go on without.
+        if !is_read_only(&error) {
+            return Err(error);
+        }
+        world.ui.say(format_args!("{error:#}; going on with a lock that lasts for this run"));
+        return Ok(());
+    }
     match old {
         None => world.ui.say(format_args!("Wrote {}", path.display())),
         Some(old) => {
@@ -240,6 +245,12 @@ fn write(world: &World, path: &Path, old: Option<&Lock>, lock: &Lock) -> Result<
         }
     }
     Ok(())
+}
+
+fn is_read_only(error: &anyhow::Error) -> bool {
+    use std::io::ErrorKind::{PermissionDenied, ReadOnlyFilesystem};
+    let kind = error.root_cause().downcast_ref::<std::io::Error>().map(std::io::Error::kind);
+    matches!(kind, Some(PermissionDenied | ReadOnlyFilesystem))
 }
 
 fn sentence(change: &Change) -> String {

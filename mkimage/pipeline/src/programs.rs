@@ -99,17 +99,21 @@ fn build(world: &World, checkout: &Path) -> Result<PathBuf> {
         stage.silently_done();
         return Ok(target);
     }
+    // Cargo keeps other runs away from its folder itself, and others need not wait for the compiler.
+    let alone = world.let_others_in();
     for profile in ["image", "initramfs"] {
         world.go_on()?;
-        cargo(checkout, &target, profile)?;
+        cargo(world, checkout, &target, profile)?;
     }
-    world.go_on()?;
+    if alone {
+        world.keep_others_out()?;
+    }
     std::fs::write(&mark, wanted).with_context(|| format!("cannot write `{}`", mark.display()))?;
     stage.done(format_args!("Compiled {} programs", PACKAGES.len()));
     Ok(target)
 }
 
-fn cargo(checkout: &Path, target: &Path, profile: &str) -> Result<()> {
+fn cargo(world: &World, checkout: &Path, target: &Path, profile: &str) -> Result<()> {
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     command.current_dir(checkout).args([
         "build",
@@ -136,6 +140,8 @@ fn cargo(checkout: &Path, target: &Path, profile: &str) -> Result<()> {
         said.extend(BufReader::new(stderr).lines().map_while(Result::ok));
     }
     let status = child.wait().context("cannot wait for cargo")?;
+    // Ctrl-C reaches cargo too.
+    world.go_on()?;
     if !status.success() {
         bail!("cargo could not build the programs for the image ({status}):\n{}", said.join("\n"));
     }

@@ -8,8 +8,8 @@ use qemu_machine::{Program, Version};
 
 use crate::manifest::Manifest;
 use crate::packages::{self, Locking};
-use crate::unpacked;
 use crate::world::World;
+use crate::{layers, unpacked};
 
 /// Whose programs are run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,9 +32,9 @@ const LEFT_OUT: [&str; 5] =
     ["usr/share/doc", "usr/share/man", "usr/share/locale", "usr/share/info", "usr/share/lintian"];
 
 /// QEMU, ready to run, and its version.
-pub fn qemu(world: &World, choice: Choice) -> Result<(Program, Version)> {
+pub fn qemu(world: &World, choice: Choice, locking: Locking) -> Result<(Program, Version)> {
     match choice {
-        Choice::Own => own(world),
+        Choice::Own => own(world, locking),
         Choice::Host => {
             let program = Program::installed(QEMU);
             match program.version() {
@@ -46,35 +46,34 @@ pub fn qemu(world: &World, choice: Choice) -> Result<(Program, Version)> {
             let program = Program::installed(QEMU);
             match program.version() {
                 Ok(version) if version >= OLDEST => Ok((program, version)),
-                _ => own(world),
+                _ => own(world, locking),
             }
         }
     }
 }
 
-fn own(world: &World) -> Result<(Program, Version)> {
-    let folder = tree(world)?;
+fn own(world: &World, locking: Locking) -> Result<(Program, Version)> {
+    let folder = tree(world, locking)?;
     let program = Program::from_tree(&folder)?;
     let version = program.version()?;
     Ok((program, version))
 }
 
 /// The folder with the unpacked tools; made if it is not there.
-pub fn tree(world: &World) -> Result<PathBuf> {
+pub fn tree(world: &World, locking: Locking) -> Result<PathBuf> {
     let path = world.data.folder().join("rootfs/images/tools.toml");
     let text = std::fs::read_to_string(&path).with_context(|| format!("cannot read `{}`", path.display()))?;
     let manifest = Manifest::parse(&path, text).or_else(|problems| match problems.first() {
         Some(problem) => bail!("{problem}"),
         None => bail!("cannot read `{}`", path.display()),
     })?;
-    // The tools are not part of any image: a newer one is always welcome.
-    let (lock, _) = packages::lock(world, &manifest, Locking::AsNeeded)?;
+    let (lock, _) = packages::lock(world, &manifest, locking)?;
     let all = world.cache.join("tools");
     let folder = all.join(lock.digest().to_string());
     if folder.is_dir() {
         return Ok(folder);
     }
-    let (lock, unpacked) = packages::packages(world, &manifest, lock, Locking::AsNeeded)?;
+    let (lock, unpacked) = packages::packages(world, &manifest, lock, locking)?;
     let folder = all.join(lock.digest().to_string());
     let stage = world.ui.stage("tools", "Unpacking");
     lay_out(&all, &folder, &unpacked)?;
@@ -83,13 +82,11 @@ pub fn tree(world: &World) -> Result<PathBuf> {
 }
 
 fn lay_out(all: &Path, folder: &Path, packages: &[mkimage_archive::Unpacked]) -> Result<()> {
-    let _ = std::fs::remove_dir_all(all);
     std::fs::create_dir_all(all).with_context(|| format!("cannot make `{}`", all.display()))?;
+    let left_out = LEFT_OUT.iter().map(|folder| layers::path(folder)).collect::<Result<Vec<_>>>()?;
     let mut layers = vec![unpacked::merged_usr()?];
     for mut layer in unpacked::layers(packages)? {
-        layer.layer.retain(|path, _| {
-            !LEFT_OUT.iter().any(|left_out| path.as_bytes().starts_with(left_out.as_bytes()))
-        });
+        layer.layer.retain(|path, _| !left_out.iter().any(|folder| path.is_within(folder)));
         layers.push(layer.layer);
     }
     let tree = Tree::standalone(&layers, &MergePolicy::new())?;
@@ -97,5 +94,13 @@ fn lay_out(all: &Path, folder: &Path, packages: &[mkimage_archive::Unpacked]) ->
         tempfile::Builder::new().prefix("new-").tempdir_in(all).context("cannot make a temporary folder")?;
     let root = temporary.path().join("tree");
     materialise(&tree, &root, &Materialise::default())?;
-    std::fs::rename(&root, folder).with_context(|| format!("cannot make `{}`", folder.display()))
+    std::fs::rename(&root, folder).with_context(|| format!("cannot make `{}`", folder.display()))?;
+    // Older tools, and what killed runs left; a guest that runs has opened all it needs.
+    for entry in std::fs::read_dir(all).into_iter().flatten().flatten() {
+        if entry.path() != folder && entry.path() != temporary.path() {
+            // Only room in the cache is at stake.
+            let _ = std::fs::remove_dir_all(entry.path());
+        }
+    }
+    Ok(())
 }

@@ -73,9 +73,14 @@ impl Ui {
     /// Says a line that is neither a stage nor an error.
     pub fn say(&self, line: impl Display) {
         if self.verbosity == Verbosity::Normal {
-            // Nowhere to complain when standard error itself is gone.
-            self.bars.suspend(|| drop(writeln!(std::io::stderr(), "{line}")));
+            self.show(line);
         }
+    }
+
+    /// Says a line whatever the verbosity.
+    pub fn show(&self, line: impl Display) {
+        // Nowhere to complain when standard error itself is gone.
+        self.bars.suspend(|| drop(writeln!(std::io::stderr(), "{line}")));
     }
 
     /// The stages finished so far, in order.

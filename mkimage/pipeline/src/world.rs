@@ -96,9 +96,9 @@ impl World {
         Ok(())
     }
 
-    /// Ends what [`World::keep_others_out`] began.
-    pub fn let_others_in(&self) {
-        *self.alone.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    /// Ends what [`World::keep_others_out`] began; tells whether it was in force.
+    pub fn let_others_in(&self) -> bool {
+        self.alone.lock().unwrap_or_else(PoisonError::into_inner).take().is_some()
     }
 
     /// An error once the user has asked to stop.

@@ -89,6 +89,7 @@ impl Guest {
             append: wishes.append.clone(),
             keep: wishes.keep,
             tools: Choice::Own,
+            locking: mkimage::packages::Locking::AsNeeded,
             accelerator: AcceleratorChoice::Probe,
         };
         let mut config = boot::config(&world, image, &options).expect("a machine");

@@ -42,7 +42,7 @@ fn the_default_image_comes_up_serves_reboots_and_powers_off_clean() {
     assert_eq!(report.not_started, [], "services loaded and not started");
 
     // Every service of the default set, and no other, is started.
-    guest.run("dinitctl start serial-getty@ttyS0");
+    guest.run("dinitctl start --no-wait serial-getty@ttyS0; for i in $(seq 300); do dinitctl is-started serial-getty@ttyS0 && exit; sleep 0.1; done; exit 1");
     let listed = guest.run("dinitctl list");
     let mut started: Vec<&str> = listed
         .lines()
@@ -88,8 +88,11 @@ fn the_default_image_comes_up_serves_reboots_and_powers_off_clean() {
     guest.type_line("echo E\"\"ND-$(id -u)-$(tty)");
     guest.expect("END-0-/dev/ttyS0");
 
-    // An orphan is reaped.
-    guest.run("sh -c '(sleep 0.1 &)'; for i in $(seq 300); do ps -eo stat,ppid | grep -q '^Z.* 1$' || exit 0; sleep 0.1; done; exit 1");
+    // dinit takes an orphan in and reaps it: its number is gone once it has ended. The two pipes hold it until
+    // its parent has ended.
+    guest.run("mkfifo /tmp/go; sh -c '(read line < /tmp/go) > /dev/null 2>&1 & echo $! > /tmp/orphan'");
+    guest.run("grep -q '^PPid:[[:space:]]*1$' /proc/$(cat /tmp/orphan)/status && echo > /tmp/go");
+    guest.run("for i in $(seq 300); do test -e /proc/$(cat /tmp/orphan) || exit 0; sleep 0.1; done; exit 1");
 
     // A reboot comes back, with what was written.
     guest.agent.shut_down(Shutdown::Reboot).expect("dinit takes the request");

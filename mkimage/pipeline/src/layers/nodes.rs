@@ -18,10 +18,8 @@ struct Node {
     mode: Option<Spanned<String>>,
     user: Option<Spanned<String>>,
     group: Option<Spanned<String>>,
-    #[serde(default)]
-    major: u32,
-    #[serde(default)]
-    minor: u32,
+    major: Option<Spanned<u32>>,
+    minor: Option<Spanned<u32>>,
 }
 
 #[derive(Deserialize, Clone, Copy)]
@@ -73,12 +71,22 @@ pub(super) fn layer<S: State>(file: &Path, tree: &Tree<S>) -> Result<Layer> {
                 layer.impose(at.clone());
                 Kind::Directory
             }
-            NodeKind::CharacterDevice => Kind::CharDevice { major: node.major, minor: node.minor },
+            NodeKind::CharacterDevice => match (&node.major, &node.minor) {
+                (Some(major), Some(minor)) => {
+                    Kind::CharDevice { major: *major.get_ref(), minor: *minor.get_ref() }
+                }
+                _ => bail!("{}", problem(name.span(), "a device needs `major` and `minor`".to_owned())),
+            },
             NodeKind::File => match tree.content(&at) {
                 Ok(content) => Kind::File(content.clone()),
                 Err(_) => Kind::File(Vec::new().into()),
             },
         };
+        if let (Kind::Directory | Kind::File(_), Some(number)) =
+            (&kind, node.major.as_ref().or(node.minor.as_ref()))
+        {
+            bail!("{}", problem(number.span(), "only a device has `major` and `minor`".to_owned()));
+        }
         layer.put(at, Entry::new(kind, mode, Provenance::Overlay).owned_by(uid, gid));
     }
     Ok(layer)

@@ -32,28 +32,34 @@ pub fn package_folders(data: &Path, packages: &[String]) -> Vec<PathBuf> {
 /// The base set, then each package's.
 pub(super) fn layers(data: &Path, packages: &[String], epoch: i64) -> Result<Vec<Layer>> {
     let base = data.join("services/base");
-    let mut layers = vec![directory(&base, Provenance::Services)?];
+    let mut layers = directory(&base, &Provenance::Services, epoch)?;
     for folder in package_folders(data, packages) {
-        layers.push(directory(&folder, Provenance::Services)?);
-        let files = folder.join("files");
-        if files.is_dir() {
-            layers.push(super::folder(&files, Provenance::Overlay, epoch)?);
-        }
+        layers.extend(directory(&folder, &Provenance::Services, epoch)?);
     }
     Ok(layers)
 }
 
-/// One folder of services.
-pub(super) fn directory(folder: &Path, provenance: Provenance) -> Result<Layer> {
+/// One folder of services, and the files that go with them.
+pub(super) fn directory(folder: &Path, provenance: &Provenance, epoch: i64) -> Result<Vec<Layer>> {
+    let mut layers = vec![services(folder, provenance.clone())?];
+    let files = folder.join("files");
+    if files.is_dir() {
+        layers.push(super::folder(&files, provenance.clone(), epoch)?);
+    }
+    Ok(layers)
+}
+
+fn services(folder: &Path, provenance: Provenance) -> Result<Layer> {
     let mut layer = Layer::new(provenance);
     for directory in [DESCRIPTIONS, &format!("{DESCRIPTIONS}/boot.d"), SCRIPTS] {
         layer.directory(path(directory)?, 0o755);
     }
-    for entry in WalkDir::new(folder).min_depth(1).max_depth(2).sort_by_file_name() {
+    let own_files = |entry: &walkdir::DirEntry| !(entry.depth() == 1 && entry.file_name() == "files");
+    for entry in WalkDir::new(folder).min_depth(1).sort_by_file_name().into_iter().filter_entry(own_files) {
         let entry = entry.with_context(|| format!("cannot read the folder `{}`", folder.display()))?;
         let below = entry.path().strip_prefix(folder).unwrap_or(entry.path());
         let Some(below) = below.to_str() else { bail!("`{}` is not UTF-8", entry.path().display()) };
-        if entry.path().is_dir() || below.starts_with("files/") {
+        if entry.path().is_dir() {
             continue;
         }
         let read = || {
@@ -61,6 +67,9 @@ pub(super) fn directory(folder: &Path, provenance: Provenance) -> Result<Layer> 
         };
         match below.split_once('/') {
             None => layer.file(path(&format!("{DESCRIPTIONS}/{below}"))?, 0o644, read()?),
+            Some((_, name)) if name.contains('/') => {
+                bail!("`{}` is deeper than a folder of services goes", entry.path().display())
+            }
             Some(("scripts", name)) => layer.file(path(&format!("{SCRIPTS}/{name}"))?, 0o755, read()?),
             // Only the name counts in such a folder; a link leads the reader to the description.
             Some(("boot.d", name)) => {

@@ -28,12 +28,14 @@ pub(super) fn layer<S: State>(manifest: &Manifest, tree: &Tree<S>) -> Result<Opt
     let (at, entry) = tree.resolve(&shadow).context("cannot set passwords: the image has no /etc/shadow")?;
     let mut text = String::from_utf8_lossy(&tree.read(&shadow)?).into_owned();
     for (name, user) in &manifest.users {
-        let hash = hash(user, &format!("{}/{name}", manifest.image.name.get_ref()))?;
-        text = match with_password(&text, name, &hash) {
+        let hash = hash(user, &format!("{}/{}", manifest.image.name.get_ref(), name.get_ref()))?;
+        text = match with_password(&text, name.get_ref(), &hash) {
             Some(text) => text,
-            None => bail!(
-                "[users.{name}]: the image has no user `{name}`; packages make users, mkimage only sets passwords"
-            ),
+            None => {
+                let message = format!("the image has no user `{}`", name.get_ref());
+                let help = "packages and overlays make users, mkimage only sets passwords";
+                bail!("{}", manifest.source.problem(name.span(), message).with_help(help))
+            }
         };
     }
     let mut layer = Layer::new(Provenance::Overlay);

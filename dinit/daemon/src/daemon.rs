@@ -40,6 +40,8 @@ pub(crate) enum TimerKey {
     Graph(ServiceId, TimerId),
     /// The second between TERM and KILL to all processes.
     KillAll(ServiceId),
+    /// The pause after a connection could not be taken.
+    Listen,
 }
 
 /// To whom readiness is reported.

@@ -84,6 +84,10 @@ impl Daemon {
     }
 
     fn take_in(&mut self, happened: &[Happened]) {
+        if self.is_wounded {
+            // The defect may have kept some from being collected, and their signal does not come again.
+            self.reap();
+        }
         self.take_ends();
         for Happened { source, ready } in happened {
             match *source {
@@ -271,6 +275,7 @@ impl Daemon {
             match key {
                 TimerKey::Graph(service, timer) => self.feed(Event::TimerExpired { service, timer }),
                 TimerKey::KillAll(service) => self.finish_kill_all(service),
+                TimerKey::Listen => self.listen_again(),
             }
         }
     }
@@ -312,6 +317,8 @@ impl Daemon {
     fn take_connections(&mut self) {
         /// The most connections taken in one turn.
         const MOST: usize = 64;
+        /// How long to wait before it is tried again when one could not be taken.
+        const PAUSE: Duration = Duration::from_secs(1);
         for _ in 0..MOST {
             let Some(listener) = self.control.listener() else { return };
             match socket::accept(listener) {
@@ -320,9 +327,10 @@ impl Daemon {
                 Ok(Some(stream)) => self.admit_client(stream),
                 Err(error) => {
                     let text = format!("Error accepting control connection: {error}");
-                    // Without descriptors the listener stays ready; it waits until a client leaves.
+                    // Without descriptors the listener stays ready; it waits until some are given back, or a moment.
                     let _ = self.reactor.change(listener, Source::Listener, Interest::NONE);
                     self.is_full = true;
+                    self.timers.arm(TimerKey::Listen, now().after(PAUSE).0);
                     self.log.message(Level::Error, text);
                     return;
                 }
@@ -365,7 +373,7 @@ impl Daemon {
 
     /// Sends to all clients what was queued for them, and lets go of those who do not read.
     fn send_to_clients(&mut self) {
-        for number in self.control.with_output() {
+        for number in self.control.to_be_looked_after() {
             if let Some(client) = self.control.client_mut(number) {
                 client.send();
             }

@@ -86,7 +86,12 @@ impl Client {
         !self.is_closing && !self.has_left && self.queued() < HIGH_WATER
     }
 
-    pub(crate) fn has_output(&self) -> bool {
+    /// Says whether there is something to be done before it is heard of again; room for its output is waited for.
+    pub(super) fn wants_attention(&self) -> bool {
+        (self.has_output() && !self.interest.write) || self.standing() != Standing::Stays
+    }
+
+    fn has_output(&self) -> bool {
         self.queued() > 0
     }
 

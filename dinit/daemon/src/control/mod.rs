@@ -135,9 +135,10 @@ impl Control {
         self.clients.remove(&number);
     }
 
-    /// Gives the numbers of all connections that have something to be sent.
-    pub(crate) fn with_output(&self) -> Vec<u64> {
-        self.clients.iter().filter(|(_, client)| client.has_output()).map(|(number, _)| *number).collect()
+    /// Gives the numbers of all connections to which something can be sent, or that are to end.
+    pub(crate) fn to_be_looked_after(&self) -> Vec<u64> {
+        let concerned = self.clients.iter().filter(|(_, client)| client.wants_attention());
+        concerned.map(|(number, _)| *number).collect()
     }
 
     /// Says whether a connection other than this one has a handle of the service.

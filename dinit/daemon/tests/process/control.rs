@@ -370,6 +370,29 @@ fn a_thousand_clients_are_served_at_once() {
 }
 
 #[test]
+fn a_client_for_which_there_is_no_descriptor_is_served_once_there_is_one() {
+    let world = World::new();
+    world.service("ok", OK);
+    let daemon = world.start(&["ok"]);
+    daemon.expect("[  OK  ] ok");
+    let set_limit = |count: u32| {
+        let mut prlimit = std::process::Command::new("prlimit");
+        prlimit.arg("--pid").arg(daemon.pid().to_string()).arg(format!("--nofile={count}:"));
+        assert!(prlimit.status().unwrap().success());
+    };
+    set_limit(12);
+    let mut clients: Vec<UnixStream> =
+        (0..16).map(|_| UnixStream::connect(world.socket()).unwrap()).collect();
+    daemon.expect("dinit: Error accepting control connection: Too many open files");
+    let mut last = clients.pop().unwrap();
+    last.write_all(&[0]).unwrap();
+    // Nobody leaves; it is tried again all the same.
+    set_limit(64);
+    expect_bytes(&mut last, "3a 01 00 07 00");
+    daemon.stop();
+}
+
+#[test]
 fn a_client_that_drains_its_input_late_is_served_again() {
     let world = World::new();
     world.service("ok", OK);

@@ -121,25 +121,52 @@ pub struct FailureText {
     pub text: String,
     /// What it means, in lower case, such as `the kernel panicked`.
     pub meaning: String,
+    /// A word of the kernel command line that asks for just this; with it the text is no failure.
+    pub wanted_with: Option<String>,
 }
 
 impl FailureText {
     /// Makes one of a text and its meaning.
     pub fn new(text: &str, meaning: &str) -> FailureText {
-        FailureText { text: text.to_owned(), meaning: meaning.to_owned() }
+        FailureText { text: text.to_owned(), meaning: meaning.to_owned(), wanted_with: None }
     }
 
-    /// Says what Linux, dinit and its initramfs print when they cannot go on.
+    /// Makes it no failure on machines whose kernel command line has a word.
+    pub fn unless(self, word: &str) -> FailureText {
+        FailureText { wanted_with: Some(word.to_owned()), ..self }
+    }
+
+    /// Says what Linux, dinit, its services and its initramfs print when they cannot go on, and sulogin(8) when it
+    /// asks a person to help.
     pub fn usual() -> Vec<FailureText> {
         vec![
             FailureText::new("initramfs: cannot ", "the initramfs could not enter the root file system"),
             FailureText::new("Kernel panic", "the kernel panicked"),
             FailureText::new("Choose: (r)eboot", "the boot failed and the recovery prompt waits"),
+            FailureText::new("fscheck: errors remain on ", "a file system needs repair by hand"),
+            // sulogin(8) of util-linux: two texts of version 2.41, the same two of older ones, and the end of each.
+            maintenance("root password for system maintenance"),
+            maintenance("Press Enter for system maintenance"),
+            maintenance("root password for maintenance"),
+            maintenance("Press Enter for maintenance"),
+            maintenance("Cannot open access to console, the root account is locked"),
         ]
     }
 }
 
+/// A prompt of the maintenance shell, which `single` asks for.
+fn maintenance(prompt: &str) -> FailureText {
+    FailureText::new(prompt, "the guest waits in a maintenance shell").unless("single")
+}
+
 impl Config {
+    /// The texts of [`Config::failures`] that are failures with this command line.
+    pub(crate) fn failures_here(&self) -> Vec<FailureText> {
+        let asked_for = |word: &str| self.command_line.split_whitespace().any(|given| given == word);
+        let counts = |text: &&FailureText| !text.wanted_with.as_deref().is_some_and(asked_for);
+        self.failures.iter().filter(counts).cloned().collect()
+    }
+
     /// Describes a machine with 512 MiB, two processors, no disk and no network, that ends when the guest reboots.
     pub fn new(program: Program, version: Version, accelerator: Accelerator, kernel: PathBuf) -> Config {
         Config {
@@ -400,6 +427,44 @@ mod tests {
                         -device virtio-blk-pci,drive=disk2,serial=disk2 \
                         -netdev user,id=net0 -device virtio-net-pci,netdev=net0,romfile=";
         assert_eq!(line(&wanted), expected);
+    }
+
+    /// What the console shows of a guest whose command line is given, as a failure.
+    fn failure_of(command_line: &str, printed: &str) -> Option<String> {
+        let mut config = config(Accelerator::Tcg);
+        config.command_line = command_line.to_owned();
+        let failures = config.failures_here();
+        let mut transcript = crate::console::Transcript::default();
+        transcript.append(printed.as_bytes(), &failures);
+        transcript.failure().map(|(which, line)| format!("{}: {line}", failures[which].meaning))
+    }
+
+    #[test]
+    fn a_maintenance_shell_is_a_failure_unless_it_was_asked_for() {
+        let prompts = [
+            "Enter root password for system maintenance\r\n(or press Control-D to continue): ",
+            "Press Enter for system maintenance\r\n(or press Control-D to continue): ",
+            "Give root password for maintenance\r\n(or press Control-D to continue): ",
+            "Press Enter for maintenance\r\n(or press Control-D to continue): ",
+            "\r\nCannot open access to console, the root account is locked.\r\n",
+        ];
+        for prompt in prompts {
+            let failure = failure_of("root=/dev/vda quiet", prompt).expect(prompt);
+            assert!(failure.starts_with("the guest waits in a maintenance shell: "), "{failure}");
+            assert!(failure_of("root=/dev/vda singles", prompt).is_some());
+            assert_eq!(failure_of("root=/dev/vda single -t agent", prompt), None);
+        }
+    }
+
+    #[test]
+    fn a_failed_check_of_a_file_system_gives_the_line_that_says_so() {
+        // The text is the check's own: take it from there.
+        let script = include_str!("../../../services/base/scripts/fscheck");
+        let text = script.split('"').find(|text| text.contains("errors remain")).expect("it says so");
+        let printed = format!("{}\nEnter root password", text.replace("$what", "the root file system"));
+        let failure = failure_of("root=/dev/vda single", &printed).expect("it is a failure");
+        let expected = "a file system needs repair by hand: fscheck: errors remain on the root file system; ";
+        assert!(failure.starts_with(expected), "{failure}");
     }
 
     #[test]

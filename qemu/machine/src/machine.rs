@@ -77,7 +77,7 @@ impl Machine {
         let monitor_listener = listen(&places.qmp)?;
         let listeners = places.channels.iter().map(|path| listen(path)).collect::<Result<Vec<_>, _>>()?;
 
-        let shared = Arc::new(Shared::new(config.failures.clone()));
+        let shared = Arc::new(Shared::new(config.failures_here()));
         let process = Process::spawn(&arguments(config, &places), &shared)?;
         let deadline = Instant::now() + CONNECT_LIMIT;
         let monitor_stream = accept(&monitor_listener, &places.qmp, &process, &shared, deadline)?;

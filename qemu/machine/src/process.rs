@@ -13,7 +13,7 @@ use std::fs;
 use std::io::{self, Read, Write};
 use std::net::Shutdown;
 use std::os::unix::net::UnixStream;
-use std::os::unix::process::ExitStatusExt;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, mpsc};
 use std::thread::{self, JoinHandle};
@@ -157,6 +157,8 @@ impl Process {
         let mut command = Command::new(&program);
         command.args(words.iter().skip(1));
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        // Ctrl-C goes to the terminal's whole process group; what it means for QEMU is for us to say.
+        command.process_group(0);
         let refused = |cause| Failure::CannotRun { program: program.clone(), cause };
 
         let (wake, waker) = wake_pair().map_err(refused)?;
@@ -338,6 +340,40 @@ mod tests {
         let (shared, process) = spawned("exec sleep 1000");
         drop(process);
         assert_eq!(exit_of(&shared).status.signal(), Some(9));
+    }
+
+    #[test]
+    fn what_a_terminal_sends_to_our_process_group_does_not_reach_qemu() {
+        let (_shared, process) = spawned("exec sleep 1000");
+        let group = nix::unistd::getpgid(Some(process.pid)).expect("it runs");
+        assert_eq!(group, process.pid);
+    }
+
+    /// Holds the name of a FIFO in the copy of this program that is to be killed.
+    const VICTIM: &str = "QEMU_MACHINE_TEST_VICTIM";
+
+    #[test]
+    fn qemu_ends_with_a_program_that_is_killed() {
+        if let Some(fifo) = std::env::var_os(VICTIM) {
+            let script = format!("exec 3>{}; exec sleep 1000", fifo.to_string_lossy());
+            let (shared, _process) = spawned(&script);
+            exit_of(&shared);
+            return;
+        }
+        let folder = tempfile::tempdir().expect("temporary folder");
+        let fifo = folder.path().join("alive");
+        nix::unistd::mkfifo(&fifo, nix::sys::stat::Mode::S_IRWXU).expect("made");
+        let mut victim = Command::new(std::env::current_exe().expect("a test knows where it is"))
+            .args(["--exact", "process::tests::qemu_ends_with_a_program_that_is_killed"])
+            .env(VICTIM, &fifo)
+            .stdout(Stdio::null())
+            .spawn()
+            .expect("this program can be run");
+        // Opened once QEMU has opened the other end, at its end once QEMU is gone.
+        let mut alive = fs::File::open(&fifo).expect("readable");
+        victim.kill().expect("it runs");
+        victim.wait().expect("it is ours");
+        assert_eq!(alive.read_to_end(&mut Vec::new()).expect("readable"), 0);
     }
 
     #[test]

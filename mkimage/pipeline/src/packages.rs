@@ -238,8 +238,10 @@ fn write(world: &World, path: &Path, old: Option<&Lock>, lock: &Lock) -> Result<
     match old {
         None => world.ui.say(format_args!("Wrote {}", path.display())),
         Some(old) => {
-            world.ui.say(format_args!("Changed {}:", path.display()));
-            for change in old.changes(lock) {
+            let changes = old.changes(lock);
+            let what = if changes.is_empty() { ", with the same packages" } else { ":" };
+            world.ui.say(format_args!("Changed {}{what}", path.display()));
+            for change in changes {
                 world.ui.say(format_args!("  {}", sentence(&change)));
             }
         }

@@ -20,10 +20,11 @@ use crate::world::{Data, World};
 const TARGET: &str = "x86_64-unknown-linux-gnu";
 
 /// A cargo package and the profile it is built with. The program has the package's name.
-const PACKAGES: [(&str, &str); 7] = [
+const PACKAGES: [(&str, &str); 8] = [
     ("dinit", "image"),
     ("dinitctl", "image"),
     ("dinit-check", "image"),
+    ("dinit-monitor", "image"),
     ("dinit-ready", "image"),
     ("shutdown", "image"),
     ("guest-agent", "image"),

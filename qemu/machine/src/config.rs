@@ -2,6 +2,8 @@
 
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use crate::program::{Program, Version};
@@ -39,6 +41,9 @@ pub struct Config {
     pub failures: Vec<FailureText>,
     /// For how long neither the console nor [`Pulse`](crate::Pulse) may be silent; `None` is for ever.
     pub silence: Option<Duration>,
+    /// Set by whoever wants the machine to end: QEMU is killed, and every wait fails with
+    /// [`Failure::Interrupted`](crate::Failure::Interrupted).
+    pub cancelled: Arc<AtomicBool>,
 }
 
 /// What executes the guest's instructions.
@@ -185,6 +190,7 @@ impl Config {
             display: Display::None,
             failures: FailureText::usual(),
             silence: Some(accelerator.scaled(Duration::from_secs(20))),
+            cancelled: Arc::default(),
         }
     }
 }

@@ -55,6 +55,8 @@ pub enum Failure {
         /// The line it stands in.
         line: String,
     },
+    /// [`Config::cancelled`](crate::Config::cancelled) was set, and QEMU was killed.
+    Interrupted,
     /// Nothing was heard from the guest for too long.
     Silent {
         /// For how long.
@@ -127,6 +129,7 @@ impl fmt::Display for Failure {
             }
             Failure::Host { deed, path, .. } => write!(f, "cannot {deed} `{}`", path.display()),
             Failure::Guest { meaning, line } => write!(f, "{meaning}: `{line}`"),
+            Failure::Interrupted => write!(f, "the machine was interrupted"),
             Failure::Silent { duration } => {
                 write!(f, "the guest has been silent for {} s", duration.as_secs())
             }

@@ -38,8 +38,9 @@ impl<'a> Raw<'a> {
 
 impl Drop for Raw<'_> {
     fn drop(&mut self) {
-        // A terminal that is gone needs no restoring.
-        let _ = tcsetattr(self.terminal, SetArg::TCSADRAIN, &self.before);
+        // A terminal that is gone needs no restoring. Not behind what is still to be shown: the person may have
+        // stopped the terminal, and then it never is.
+        let _ = tcsetattr(self.terminal, SetArg::TCSANOW, &self.before);
     }
 }
 
@@ -147,10 +148,13 @@ pub(crate) fn drain(mut wake: &UnixStream) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::process::{Guarded, guard};
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicBool, Ordering};
 
     #[test]
     fn the_end_of_the_guest_ends_the_session_after_all_it_printed() {
-        let shared = std::sync::Arc::new(Shared::new(Vec::new()));
+        let shared = Arc::new(Shared::new(Vec::new()));
         let words = ["sh", "-c", "read line; echo heard $line"].map(std::ffi::OsString::from);
         let mut process = Process::spawn(&words, &shared).expect("`sh` can be run");
         let mut keyboard = tempfile::tempfile().expect("temporary file");
@@ -160,6 +164,43 @@ mod tests {
         let ended = run(&mut process, &shared, &keyboard, &mut screen).expect("usable");
         assert!(matches!(ended, Interaction::Ended(exit) if exit.is_clean()));
         assert_eq!(screen, b"heard you\n");
+    }
+
+    /// A screen that asks for the machine's end as soon as something is shown.
+    struct Impatient(Arc<AtomicBool>);
+
+    impl Write for Impatient {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.store(true, Ordering::Relaxed);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn an_interrupted_session_ends_and_leaves_the_terminal_as_it_was() {
+        let terminal = nix::pty::openpty(None, None).expect("a pseudo-terminal");
+        let keyboard = File::from(terminal.slave);
+        let modes = || tcgetattr(&keyboard).expect("a terminal").local_flags;
+        let before = modes();
+        let shared = Arc::new(Shared::new(Vec::new()));
+        let words = ["sh", "-c", "echo up; exec sleep 1000"].map(std::ffi::OsString::from);
+        let mut process = Process::spawn(&words, &shared).expect("`sh` can be run");
+        let cancelled = Arc::new(AtomicBool::new(false));
+        let guarded = Guarded {
+            pid: process.pid,
+            silence: None,
+            cancelled: Arc::clone(&cancelled),
+            channels: std::sync::mpsc::channel().1,
+        };
+        guard(Arc::clone(&shared), guarded);
+        let ended = run(&mut process, &shared, &keyboard, &mut Impatient(cancelled)).expect("usable");
+        assert!(matches!(ended, Interaction::Ended(exit) if !exit.is_clean()));
+        assert!(shared.lock().interrupted);
+        assert_eq!(modes(), before);
     }
 
     #[test]

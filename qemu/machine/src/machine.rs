@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use std::os::fd::AsFd;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, MutexGuard};
+use std::sync::{Arc, MutexGuard, mpsc};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -17,7 +17,7 @@ use crate::error::{Error, Failure};
 use crate::folder::Folder;
 use crate::interact;
 use crate::monitor::Monitor;
-use crate::process::{Exit, Process, Shared, State, guard};
+use crate::process::{Exit, Guarded, Process, Shared, State, guard};
 
 /// How many console lines an error carries.
 const LINES_IN_ERRORS: usize = 30;
@@ -66,7 +66,7 @@ impl Machine {
     /// Starts QEMU and connects to it; the guest begins to run.
     ///
     /// # Errors
-    /// QEMU cannot be run, or ends before it connects: then its last error line is in [`Failure::Ended`].
+    /// QEMU cannot be run, is interrupted, or ends before it connects: then its last error line is in [`Failure::Ended`].
     pub fn start(config: &Config) -> Result<Machine, Error> {
         let folder = Folder::new()?;
         let places = Places {
@@ -79,17 +79,25 @@ impl Machine {
 
         let shared = Arc::new(Shared::new(config.failures_here()));
         let process = Process::spawn(&arguments(config, &places), &shared)?;
+        let (give, closable) = mpsc::channel();
+        let guarded = Guarded {
+            pid: process.pid,
+            silence: config.silence,
+            cancelled: Arc::clone(&config.cancelled),
+            channels: closable,
+        };
+        let guard = guard(Arc::clone(&shared), guarded);
         let deadline = Instant::now() + CONNECT_LIMIT;
         let monitor_stream = accept(&monitor_listener, &places.qmp, &process, &shared, deadline)?;
         let mut channels = Vec::new();
         for ((name, listener), path) in config.channels.iter().zip(&listeners).zip(&places.channels) {
             let stream = accept(listener, path, &process, &shared, deadline)?;
+            let shared_stream = stream.try_clone().map_err(|cause| host("share", path, cause))?;
+            // A guard that is gone has nothing to close: QEMU has ended.
+            let _ = give.send(shared_stream);
             channels.push((name.clone(), stream));
         }
         let monitor = Monitor::new(monitor_stream).map_err(|failure| why_no_monitor(&shared, failure))?;
-        let closable = channels.iter().map(|(_, stream)| stream.try_clone()).collect::<io::Result<_>>();
-        let closable = closable.map_err(|cause| host("share the sockets in", folder.path(), cause))?;
-        let guard = guard(Arc::clone(&shared), closable, config.silence);
         Ok(Machine {
             process,
             guard: Some(guard),
@@ -113,7 +121,7 @@ impl Machine {
     /// closed by then.
     ///
     /// # Errors
-    /// The guest failed or ended, or `limit` passed, before the text came.
+    /// The guest failed, ended or was interrupted, or `limit` passed, before the text came.
     pub fn expect(&mut self, text: &str, limit: Duration) -> Result<Vec<u8>, Error> {
         let deadline = Instant::now() + limit;
         let mut state = self.shared.lock();
@@ -147,7 +155,7 @@ impl Machine {
     /// [`OnReboot::End`](crate::OnReboot::End).
     ///
     /// # Errors
-    /// The guest failed, or still runs after `limit`. A guest that failed is killed only by dropping the machine.
+    /// The guest failed, still runs after `limit`, or was interrupted. A guest that failed is killed only by dropping the machine.
     pub fn wait(&mut self, limit: Duration) -> Result<Exit, Error> {
         let deadline = Instant::now() + limit;
         let mut state = self.shared.lock();
@@ -247,15 +255,23 @@ impl Machine {
     /// a keyboard that is no terminal, the end of its input leaves the guest running to its own end.
     ///
     /// # Errors
-    /// Keyboard or screen cannot be used.
+    /// Keyboard or screen cannot be used, or the machine was interrupted.
     pub fn interact(&mut self, keyboard: &File, screen: &mut impl Write) -> Result<Interaction, Error> {
-        interact::run(&mut self.process, &self.shared, keyboard, screen)
-            .map_err(|cause| self.error(host("use", Path::new("the terminal"), cause)))
+        let end = interact::run(&mut self.process, &self.shared, keyboard, screen);
+        if self.is_interrupted() {
+            return Err(self.error(Failure::Interrupted));
+        }
+        end.map_err(|cause| self.error(host("use", Path::new("the terminal"), cause)))
     }
 
     fn command(&mut self, command: &str, arguments: Value) -> Result<Value, Error> {
         let answer = self.monitor.execute(command, arguments);
-        answer.map_err(|failure| self.error(failure))
+        answer
+            .map_err(|failure| self.error(if self.is_interrupted() { Failure::Interrupted } else { failure }))
+    }
+
+    fn is_interrupted(&self) -> bool {
+        self.shared.lock().interrupted
     }
 
     fn error(&self, failure: Failure) -> Error {
@@ -300,10 +316,8 @@ fn why_no_monitor(shared: &Shared, failure: Failure) -> Error {
     while state.exit.is_none() && Instant::now() < deadline {
         state = shared.wait(state, Some(deadline));
     }
-    match state.exit.clone() {
-        Some(exit) => with_console(&state, Failure::Ended { exit }),
-        None => with_console(&state, failure),
-    }
+    let failure = state.end().unwrap_or(failure);
+    with_console(&state, failure)
 }
 
 fn host(deed: &'static str, path: &Path, cause: io::Error) -> Failure {
@@ -353,8 +367,8 @@ fn accept(
             Err(cause) => return Err(host("accept on", path, cause).into()),
         }
         let state = shared.lock();
-        if let Some(exit) = state.exit.clone() {
-            return Err(with_console(&state, Failure::Ended { exit }));
+        if let Some(end) = state.end() {
+            return Err(with_console(&state, end));
         }
         drop(state);
         if Instant::now() >= deadline {

@@ -3,7 +3,8 @@
 //! - The *keeper* spawns QEMU, waits for it, and records its end. It lives as long as QEMU does, because the kernel
 //!   ties a child to the thread that spawned it.
 //! - Two *readers* drain the console and the error output, so that QEMU never blocks on us.
-//! - The *guard* closes the channels as soon as the guest has failed, so that whoever reads from one learns at once.
+//! - The *guard* kills QEMU when the machine is to end early, and closes the channels as soon as the guest has failed,
+//!   so that whoever reads from one learns at once.
 //!
 //! All of them meet in [`Shared`].
 
@@ -15,6 +16,7 @@ use std::net::Shutdown;
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, mpsc};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
@@ -26,6 +28,9 @@ use nix::unistd::{Pid, SysconfVar, sysconf};
 use crate::config::FailureText;
 use crate::console::Transcript;
 use crate::error::Failure;
+
+/// How soon the guard sees that the machine is to end, or that the guest has been silent for too long.
+const TICK: Duration = Duration::from_millis(100);
 
 /// The most of QEMU's error output that is kept, in bytes.
 const ERRORS_KEPT: u64 = 64 << 10;
@@ -71,6 +76,8 @@ pub(crate) struct State {
     pub(crate) heard: Instant,
     /// Set once nothing was heard for too long.
     pub(crate) silent: Option<Duration>,
+    /// Set once somebody wanted the machine to end before it did.
+    pub(crate) interrupted: bool,
     /// Set once QEMU has ended; from then on its process id means nothing.
     pub(crate) exit: Option<Exit>,
     failures: Vec<FailureText>,
@@ -79,11 +86,19 @@ pub(crate) struct State {
 impl State {
     /// Why nothing is to be expected of the guest any more, an ended QEMU apart.
     pub(crate) fn failure(&self) -> Option<Failure> {
+        if self.interrupted {
+            return Some(Failure::Interrupted);
+        }
         if let Some((which, line)) = self.transcript.failure() {
             let meaning = self.failures[which].meaning.clone();
             return Some(Failure::Guest { meaning, line });
         }
         self.silent.map(|duration| Failure::Silent { duration })
+    }
+
+    /// Why nothing is to be expected of the guest any more.
+    pub(crate) fn end(&self) -> Option<Failure> {
+        self.failure().or_else(|| self.exit.clone().map(|exit| Failure::Ended { exit }))
     }
 
     /// Looks for a text behind the last one found; see [`Transcript::take_until`].
@@ -104,6 +119,7 @@ impl Shared {
             transcript: Transcript::default(),
             heard: Instant::now(),
             silent: None,
+            interrupted: false,
             exit: None,
             failures,
         };
@@ -197,11 +213,14 @@ impl Process {
 
     /// Ends QEMU at once, if it still runs.
     pub(crate) fn kill(&self) {
-        let state = self.shared.lock();
-        if state.exit.is_none() {
-            // It may be a zombie already, which is as good.
-            let _ = kill(self.pid, Signal::SIGKILL);
-        }
+        kill_running(&self.shared.lock(), self.pid);
+    }
+}
+
+fn kill_running(state: &State, pid: Pid) {
+    if state.exit.is_none() {
+        // It may be a zombie already, which is as good.
+        let _ = kill(pid, Signal::SIGKILL);
     }
 }
 
@@ -266,30 +285,47 @@ fn read_console(output: &mut impl Read, waker: &mut UnixStream, shared: &Shared)
     }
 }
 
-/// Starts the thread that closes the channels once the guest has failed, been silent for too long, or ended.
-pub(crate) fn guard(
-    shared: Arc<Shared>,
-    channels: Vec<UnixStream>,
-    silence: Option<Duration>,
-) -> JoinHandle<()> {
+/// What the guard of a machine looks after.
+pub(crate) struct Guarded {
+    pub(crate) pid: Pid,
+    pub(crate) silence: Option<Duration>,
+    pub(crate) cancelled: Arc<AtomicBool>,
+    /// What is closed once the guest has failed, been silent for too long, or ended.
+    pub(crate) channels: mpsc::Receiver<UnixStream>,
+}
+
+/// Starts the thread that looks after a machine until QEMU has ended.
+pub(crate) fn guard(shared: Arc<Shared>, guarded: Guarded) -> JoinHandle<()> {
     thread::spawn(move || {
         let mut state = shared.lock();
-        while state.exit.is_none() && state.failure().is_none() {
-            let deadline = silence.map(|limit| state.heard + limit);
-            state = shared.wait(state, deadline);
-            if let Some(limit) = silence
+        while state.exit.is_none() {
+            if !state.interrupted && guarded.cancelled.load(Ordering::Relaxed) {
+                state.interrupted = true;
+                kill_running(&state, guarded.pid);
+                shared.changed.notify_all();
+            }
+            if let Some(limit) = guarded.silence
+                && state.failure().is_none()
                 && state.heard.elapsed() >= limit
             {
                 state.silent = Some(limit);
                 shared.changed.notify_all();
             }
+            if state.failure().is_some() {
+                close(&guarded.channels);
+            }
+            state = shared.wait(state, Some(Instant::now() + TICK));
         }
         drop(state);
-        for channel in channels {
-            // One whose other side is gone is closed already.
-            let _ = channel.shutdown(Shutdown::Both);
-        }
+        close(&guarded.channels);
     })
+}
+
+fn close(channels: &mpsc::Receiver<UnixStream>) {
+    for channel in channels.try_iter() {
+        // One whose other side is gone is closed already.
+        let _ = channel.shutdown(Shutdown::Both);
+    }
 }
 
 /// Reads user and system time of a process, also of one that has ended but is not reaped.
@@ -385,21 +421,46 @@ mod tests {
         assert_eq!(failure.to_string(), "cannot run `/no/such/qemu`");
     }
 
+    /// Has a process guarded, with one channel; gives the other end of that and what interrupts.
+    fn guarded(
+        shared: &Arc<Shared>,
+        process: &Process,
+        silence: Option<Duration>,
+    ) -> (UnixStream, Arc<AtomicBool>) {
+        let (ours, theirs) = UnixStream::pair().expect("socket pair");
+        let (give, channels) = mpsc::channel();
+        give.send(theirs).expect("its receiver is here");
+        let cancelled = Arc::new(AtomicBool::new(false));
+        let guarded = Guarded { pid: process.pid, silence, cancelled: Arc::clone(&cancelled), channels };
+        guard(Arc::clone(shared), guarded);
+        (ours, cancelled)
+    }
+
     #[test]
     fn channels_close_as_soon_as_the_guest_fails() {
-        let (shared, _process) = spawned("echo 'Kernel panic - not syncing'; exec sleep 1000");
-        let (mut ours, theirs) = UnixStream::pair().expect("socket pair");
-        guard(Arc::clone(&shared), vec![theirs], None).join().expect("the guard does not panic");
-        assert_eq!(ours.read(&mut [0]).expect("closed"), 0);
+        let (shared, process) = spawned("echo 'Kernel panic - not syncing'; exec sleep 1000");
+        let (mut channel, _) = guarded(&shared, &process, None);
+        assert_eq!(channel.read(&mut [0]).expect("closed"), 0);
         let failure = shared.lock().failure().expect("it failed");
         assert_eq!(failure.to_string(), "the kernel panicked: `Kernel panic - not syncing`");
     }
 
     #[test]
     fn a_guest_that_says_nothing_is_silent() {
-        let (shared, _process) = spawned("exec sleep 1000");
-        guard(Arc::clone(&shared), vec![], Some(Duration::from_millis(20))).join().expect("no panic");
+        let (shared, process) = spawned("exec sleep 1000");
+        let (mut channel, _) = guarded(&shared, &process, Some(Duration::from_millis(20)));
+        assert_eq!(channel.read(&mut [0]).expect("closed"), 0);
         assert!(matches!(shared.lock().failure(), Some(Failure::Silent { .. })));
+    }
+
+    #[test]
+    fn an_interrupted_machine_ends_at_once_even_behind_a_failure() {
+        let (shared, process) = spawned("echo 'Kernel panic - not syncing'; exec sleep 1000");
+        let (mut channel, cancelled) = guarded(&shared, &process, None);
+        assert_eq!(channel.read(&mut [0]).expect("closed"), 0);
+        cancelled.store(true, Ordering::Relaxed);
+        assert_eq!(exit_of(&shared).status.signal(), Some(9));
+        assert!(matches!(shared.lock().failure(), Some(Failure::Interrupted)));
     }
 
     #[test]

@@ -27,22 +27,31 @@ impl Daemon {
     /// Goes on until there is nothing left but a final action.
     pub(crate) fn run(&mut self) -> Finish {
         loop {
-            let turn = catch_unwind(AssertUnwindSafe(|| {
-                // Before the end, so that nobody misses the answer to what brought it about.
-                self.send_to_clients();
-                if let Some(finish) = self.look_for_the_end() {
-                    return Some(finish);
-                }
-                let happened = self.await_events();
-                self.take_in(&happened);
-                None
-            }));
-            match turn {
-                Ok(None) => {}
-                Ok(Some(finish)) => return finish,
-                Err(_) => self.survive(),
+            if let Some(Some(finish)) = self.guarded(Self::turn) {
+                return finish;
             }
         }
+    }
+
+    /// Goes round once; gives how to end, if it is time to.
+    fn turn(&mut self) -> Option<Finish> {
+        // Before the end, so that nobody misses the answer to what brought it about.
+        self.send_to_clients();
+        if let Some(finish) = self.look_for_the_end() {
+            return Some(finish);
+        }
+        let happened = self.await_events();
+        self.take_in(&happened);
+        None
+    }
+
+    /// Does something; gives nothing if that brought a defect to light, which is survived.
+    fn guarded<T>(&mut self, act: impl FnOnce(&mut Self) -> T) -> Option<T> {
+        let outcome = catch_unwind(AssertUnwindSafe(|| act(self)));
+        if outcome.is_err() {
+            self.survive();
+        }
+        outcome.ok()
     }
 
     /// Waits for something to happen, or for the next timer.
@@ -416,4 +425,54 @@ impl Daemon {
 fn release_memory() {
     dinit_sys::system::trim_heap();
     dinit_sys::system::unmap_code();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::boot;
+    use crate::options::{Caller, Invocation, parse};
+    use dinit_client::Connection;
+    use dinit_protocol::{Reply, Request};
+    use std::os::unix::ffi::OsStrExt;
+
+    /// The daemon has a process to itself, since it sees to all signals and children of that.
+    #[test]
+    fn a_defect_is_survived_and_nothing_but_shutdown_is_served_after_it() {
+        const ALONE: &str = "DINIT_TEST_ALONE";
+        const NAME: &str = "turn::tests::a_defect_is_survived_and_nothing_but_shutdown_is_served_after_it";
+        if std::env::var_os(ALONE).is_some() {
+            return survive_a_defect();
+        }
+        let mut alone = std::process::Command::new(std::env::current_exe().unwrap());
+        let output = alone.args(["--exact", NAME, "--nocapture"]).env(ALONE, "").output().unwrap();
+        let printed = String::from_utf8_lossy(&output.stdout);
+        assert!(output.status.success(), "{printed}{}", String::from_utf8_lossy(&output.stderr));
+        assert!(printed.contains("dinit: An internal error was caught"), "{printed}");
+        assert!(printed.contains("[STOPPD] ok"), "{printed}");
+    }
+
+    fn survive_a_defect() {
+        let directory = tempfile::tempdir().unwrap();
+        std::fs::write(directory.path().join("ok"), "type = internal\n").unwrap();
+        let socket = directory.path().join("socket");
+        let here = directory.path().as_os_str().as_bytes();
+        let words = [b"-u", b"-d", here, b"-p", socket.as_os_str().as_bytes(), b"ok"].map(<[u8]>::to_vec);
+        let caller = Caller { is_process_one: false, is_root: false };
+        let Ok(Invocation::Run(options)) = parse(&words, caller, |_| true) else { panic!("it can be run") };
+        let mut daemon = boot::start(*options, Vec::new()).unwrap();
+        assert_eq!(daemon.guarded(|_| 1), Some(1));
+        let outcome: Option<()> = daemon.guarded(|daemon| {
+            daemon.events.push_back(Event::ConsoleYielded);
+            panic!("a defect made by the test")
+        });
+        assert_eq!((outcome, daemon.is_wounded, daemon.events.len()), (None, true, 0));
+        let client = std::thread::spawn(move || {
+            assert!(Connection::open(&socket).unwrap().list().is_err());
+            let kind = dinit_protocol::ShutdownKind::Halt;
+            Connection::open(&socket).unwrap().request(&Request::Shutdown { kind }).unwrap()
+        });
+        assert_eq!(daemon.run(), Finish::Exit);
+        assert_eq!(client.join().unwrap(), Reply::Ack);
+    }
 }

@@ -1,30 +1,20 @@
 //! The users and groups of the tree, read from its own files; the machine that builds has others.
 
 use crate::error::Error;
-use std::fs;
-use std::io;
-use std::path::Path;
+use crate::root::Root;
 
 /// Names of users or of groups with their numbers.
 pub(crate) struct Accounts(Vec<(Vec<u8>, u32)>);
 
 impl Accounts {
     /// Reads the tree's users.
-    pub(crate) fn users(root: &Path) -> Result<Self, Error> {
-        Self::read(&root.join("etc/passwd"))
+    pub(crate) fn users(root: &Root) -> Result<Self, Error> {
+        Ok(Self::parse(&root.read(b"/etc/passwd")?.unwrap_or_default()))
     }
 
     /// Reads the tree's groups.
-    pub(crate) fn groups(root: &Path) -> Result<Self, Error> {
-        Self::read(&root.join("etc/group"))
-    }
-
-    fn read(path: &Path) -> Result<Self, Error> {
-        match fs::read(path) {
-            Ok(text) => Ok(Self::parse(&text)),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Self(Vec::new())),
-            Err(cause) => Err(Error::File { action: "read", path: path.to_owned(), cause }),
-        }
+    pub(crate) fn groups(root: &Root) -> Result<Self, Error> {
+        Ok(Self::parse(&root.read(b"/etc/group")?.unwrap_or_default()))
     }
 
     /// Users and groups have name and number in the same columns; see passwd(5) and group(5).

@@ -3,18 +3,15 @@
 //! All packages enter it as installed before the first script runs, since scripts ask dpkg about each other.
 //! Formats: `deb(5)`, `deb-triggers(5)`, dpkg's own behaviour for the order of fields.
 
+use crate::Options;
 use crate::error::Error;
 use crate::package::{Fate, Package, absolute_path};
+use crate::root::Root;
 use crate::triggers::Interests;
-use crate::{Options, sandbox};
 use md5::{Digest as _, Md5};
-use std::fs::{self, Permissions};
-use std::io;
-use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
 
 /// Where the database is, below the root.
-pub(crate) const DIRECTORY: &str = "var/lib/dpkg";
+const DIRECTORY: &str = "/var/lib/dpkg";
 
 /// The fields of a stanza in the order in which dpkg writes them; others follow as the package has them.
 const FIELD_ORDER: &[&str] = &[
@@ -52,10 +49,9 @@ const NOT_KEPT: &[&str] = &["control"];
 const PROGRAMS: &[&str] = &["preinst", "postinst", "prerm", "postrm", "config"];
 
 /// Writes the database of a freshly installed system.
-pub(crate) fn write(root: &Path, packages: &[Package<'_>], options: &Options) -> Result<(), Error> {
-    let directory = root.join(DIRECTORY);
+pub(crate) fn create(root: &Root, packages: &[Package<'_>], options: &Options) -> Result<(), Error> {
     for name in ["info", "alternatives", "parts", "triggers", "updates"] {
-        make_directory(&directory.join(name))?;
+        root.make_directory(place(name).as_bytes())?;
     }
     let mut by_name: Vec<&Package<'_>> = packages.iter().collect();
     by_name.sort_by(|a, b| (&a.name, &a.architecture).cmp(&(&b.name, &b.architecture)));
@@ -63,7 +59,7 @@ pub(crate) fn write(root: &Path, packages: &[Package<'_>], options: &Options) ->
     for package in &by_name {
         status.extend(stanza(root, package)?);
         status.push(b'\n');
-        write_info(&directory.join("info"), package)?;
+        write_info(root, package)?;
     }
     let architecture = format!("{}\n", options.architecture);
     let files: [(&str, &[u8]); 7] = [
@@ -76,20 +72,20 @@ pub(crate) fn write(root: &Path, packages: &[Package<'_>], options: &Options) ->
         ("info/format", b"1\n"),
     ];
     for (name, content) in files {
-        write_file(&directory.join(name), content, 0o644)?;
+        write(root, name, content)?;
     }
     for (name, content) in Interests::declared_by(&by_name).files() {
-        write_file(&directory.join("triggers").join(name), &content, 0o644)?;
+        write(root, &format!("triggers/{name}"), &content)?;
     }
-    write_file(&directory.join("triggers/Unincorp"), b"", 0o644)
+    write(root, "triggers/Unincorp", b"")
 }
 
 /// Writes a package's part of `info/`.
-fn write_info(info: &Path, package: &Package<'_>) -> Result<(), Error> {
-    let file = |member: &str| info.join(format!("{}.{member}", package.qualified_name()));
+fn write_info(root: &Root, package: &Package<'_>) -> Result<(), Error> {
+    let file = |member: &str| place(&format!("info/{}.{member}", package.qualified_name()));
     for (member, content) in &package.control.members {
         if !NOT_KEPT.contains(&member.as_str()) {
-            write_file(&file(member), content, member_mode(member))?;
+            root.write(file(member).as_bytes(), content, member_mode(member))?;
         }
     }
     let mut list = Vec::new();
@@ -97,7 +93,7 @@ fn write_info(info: &Path, package: &Package<'_>) -> Result<(), Error> {
         list.extend_from_slice(&path.listed_path());
         list.push(b'\n');
     }
-    write_file(&file("list"), &list, 0o644)
+    root.write(file("list").as_bytes(), &list, 0o644)
 }
 
 /// Where dpkg has the control part of a package whose files are not unpacked yet, below its own directory.
@@ -106,25 +102,25 @@ const INCOMING: &str = "tmp.ci";
 /// Sees to it that a script is where dpkg would run it from, and gives that path as seen inside the tree.
 ///
 /// A `preinst` runs before the package is in the database, and tools like debconf find its templates beside it.
-pub(crate) fn prepare_script(root: &Path, package: &Package<'_>, script: &str) -> Result<String, Error> {
+pub(crate) fn prepare_script(root: &Root, package: &Package<'_>, script: &str) -> Result<String, Error> {
     if script != "preinst" {
-        return Ok(format!("/{DIRECTORY}/info/{}.{script}", package.qualified_name()));
+        return Ok(place(&format!("info/{}.{script}", package.qualified_name())));
     }
-    let incoming = root.join(DIRECTORY).join(INCOMING);
-    make_directory(&incoming)?;
+    let incoming = place(INCOMING);
+    root.make_directory(incoming.as_bytes())?;
     for (member, content) in &package.control.members {
-        write_file(&incoming.join(member), content, member_mode(member))?;
+        root.write(format!("{incoming}/{member}").as_bytes(), content, member_mode(member))?;
     }
-    Ok(format!("/{DIRECTORY}/{INCOMING}/{script}"))
+    Ok(format!("{incoming}/{script}"))
 }
 
 /// Takes away what [`prepare_script`] made for a script.
-pub(crate) fn clear_away_script(root: &Path, script: &str) -> Result<(), Error> {
+pub(crate) fn clear_away_script(root: &Root, script: &str) -> Result<(), Error> {
     if script != "preinst" {
         return Ok(());
     }
-    let incoming = root.join(DIRECTORY).join(INCOMING);
-    fs::remove_dir_all(&incoming).map_err(|cause| Error::File { action: "remove", path: incoming, cause })
+    let incoming = root.find(place(INCOMING).as_bytes())?;
+    incoming.map_or(Ok(()), |incoming| incoming.remove())
 }
 
 fn member_mode(member: &str) -> u32 {
@@ -132,7 +128,7 @@ fn member_mode(member: &str) -> u32 {
 }
 
 /// Writes a package's stanza of `status`.
-fn stanza(root: &Path, package: &Package<'_>) -> Result<Vec<u8>, Error> {
+fn stanza(root: &Root, package: &Package<'_>) -> Result<Vec<u8>, Error> {
     let conffiles = conffiles_field(root, package)?;
     let mut text = Vec::new();
     let mut field = |name: &str, value: &[u8]| {
@@ -162,7 +158,7 @@ fn stanza(root: &Path, package: &Package<'_>) -> Result<Vec<u8>, Error> {
 
 /// Gives the field with the digest of each configuration file as its package ships it; dpkg keeps a line for those
 /// to be removed, too.
-fn conffiles_field(root: &Path, package: &Package<'_>) -> Result<Vec<u8>, Error> {
+fn conffiles_field(root: &Root, package: &Package<'_>) -> Result<Vec<u8>, Error> {
     let mut value = Vec::new();
     for (path, fate) in package.conffiles() {
         let path = absolute_path(path);
@@ -170,13 +166,8 @@ fn conffiles_field(root: &Path, package: &Package<'_>) -> Result<Vec<u8>, Error>
             value.extend([b"\n ", path.as_slice(), b" newconffile remove-on-upgrade"].concat());
             continue;
         }
-        let place = root.join(sandbox::path_of(&path[1..]));
-        let content = match fs::read(&place) {
-            Ok(content) => content,
-            // The skeleton may leave out what a package ships; dpkg then takes the file as removed by the user.
-            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
-            Err(cause) => return Err(Error::File { action: "read", path: place, cause }),
-        };
+        // The skeleton may leave out what a package ships; dpkg then takes the file as removed by the user.
+        let Some(content) = root.read(&path)? else { continue };
         value.extend_from_slice(b"\n ");
         value.extend_from_slice(&path);
         value.push(b' ');
@@ -188,27 +179,16 @@ fn conffiles_field(root: &Path, package: &Package<'_>) -> Result<Vec<u8>, Error>
 }
 
 /// Reads a file of the database, which may be missing.
-pub(crate) fn read(root: &Path, name: &str) -> Result<Vec<u8>, Error> {
-    let path = root.join(DIRECTORY).join(name);
-    match fs::read(&path) {
-        Ok(content) => Ok(content),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
-        Err(cause) => Err(Error::File { action: "read", path, cause }),
-    }
+pub(crate) fn read(root: &Root, name: &str) -> Result<Vec<u8>, Error> {
+    Ok(root.read(place(name).as_bytes())?.unwrap_or_default())
 }
 
-/// Writes a file with exactly this mode.
-pub(crate) fn write_file(path: &Path, content: &[u8], mode: u32) -> Result<(), Error> {
-    let failed = |cause| Error::File { action: "write", path: path.to_owned(), cause };
-    fs::write(path, content).map_err(failed)?;
-    fs::set_permissions(path, Permissions::from_mode(mode)).map_err(failed)
+/// Writes a file of the database.
+pub(crate) fn write(root: &Root, name: &str, content: &[u8]) -> Result<(), Error> {
+    root.write(place(name).as_bytes(), content, 0o644)
 }
 
-fn make_directory(path: &PathBuf) -> Result<(), Error> {
-    let failed = |cause| Error::File { action: "make", path: path.clone(), cause };
-    if path.is_dir() {
-        return Ok(());
-    }
-    fs::create_dir_all(path).map_err(failed)?;
-    fs::set_permissions(path, Permissions::from_mode(0o755)).map_err(failed)
+/// Gives the path in the tree of a file of the database.
+fn place(name: &str) -> String {
+    format!("{DIRECTORY}/{name}")
 }

@@ -6,12 +6,12 @@
 use crate::accounts::Accounts;
 use crate::error::Error;
 use crate::package::Package;
-use crate::sandbox::{Sandbox, mode_on_disk, path_of};
+use crate::root::Root;
+use crate::sandbox::{Sandbox, mode_on_disk};
 use crate::{Owner, database};
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::{self, Permissions};
-use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
+use std::fs;
+use std::io;
 
 /// The arrangements that are done already.
 #[derive(Default)]
@@ -24,7 +24,7 @@ impl Arrangements {
     /// Does what has been arranged since the last time.
     pub(crate) fn follow(
         &mut self,
-        root: &Path,
+        root: &Root,
         owners: &FileOwners<'_>,
         sandbox: &mut Sandbox,
     ) -> Result<(), Error> {
@@ -82,20 +82,23 @@ impl<'a> Diversion<'a> {
     }
 
     /// Moves the file aside if it is another package's and still in its place.
-    fn apply(&self, root: &Path, owners: &FileOwners<'_>) -> Result<(), Error> {
+    fn apply(&self, root: &Root, owners: &FileOwners<'_>) -> Result<(), Error> {
+        let (from, to) = (root.find(self.from)?, root.find(self.to)?);
+        let Some(from) = from.filter(|from| from.metadata().is_some()) else { return Ok(()) };
         if !owners.ships_beside(self.from, self.package) {
             return Ok(());
         }
-        let (from, to) = (below(root, self.from), below(root, self.to));
-        if fs::symlink_metadata(&from).is_err() || fs::symlink_metadata(&to).is_ok() {
-            return Ok(());
-        }
-        fs::rename(&from, &to).map_err(|cause| Error::File { action: "divert", path: from, cause })
+        let moved = match to {
+            Some(to) if to.metadata().is_some() => Ok(()),
+            Some(to) => fs::rename(from.path(), to.path()),
+            None => Err(io::ErrorKind::NotFound.into()),
+        };
+        moved.map_err(|cause| Error::File { action: "divert", path: from.shown().to_owned(), cause })
     }
 }
 
 /// Applies the lines of `statoverride` that were not there before: user, group, mode, path.
-fn apply_overrides(root: &Path, now: &[u8], before: &[u8], sandbox: &mut Sandbox) -> Result<(), Error> {
+fn apply_overrides(root: &Root, now: &[u8], before: &[u8], sandbox: &mut Sandbox) -> Result<(), Error> {
     let (users, groups) = (Accounts::users(root)?, Accounts::groups(root)?);
     let lines = |text| <[u8]>::split(text, |byte| *byte == b'\n').collect::<BTreeSet<&[u8]>>();
     for line in lines(now).difference(&lines(before)) {
@@ -105,8 +108,7 @@ fn apply_overrides(root: &Path, now: &[u8], before: &[u8], sandbox: &mut Sandbox
         else {
             continue;
         };
-        let place = below(root, path);
-        if fs::symlink_metadata(&place).is_err() {
+        if root.find(path)?.is_none_or(|place| place.metadata().is_none()) {
             continue;
         }
         let mode = std::str::from_utf8(mode).ok().and_then(|digits| u32::from_str_radix(digits, 8).ok());
@@ -117,14 +119,9 @@ fn apply_overrides(root: &Path, now: &[u8], before: &[u8], sandbox: &mut Sandbox
             });
         };
         sandbox.adopt([(path, Owner { uid, gid }, mode)])?;
-        fs::set_permissions(&place, Permissions::from_mode(mode_on_disk(mode)))
-            .map_err(|cause| Error::File { action: "set the mode of", path: place, cause })?;
+        root.set_mode(path, mode_on_disk(mode))?;
     }
     Ok(())
-}
-
-fn below(root: &Path, path: &[u8]) -> std::path::PathBuf {
-    root.join(path_of(path.strip_prefix(b"/").unwrap_or(path)))
 }
 
 #[cfg(test)]
@@ -152,8 +149,9 @@ mod tests {
         let controls = [control("theirs", "./bin/tool"), control("ours", "./bin/own")];
         let packages: Vec<_> = controls.iter().map(|control| Package::read(control).expect("read")).collect();
         let text = b"/bin/tool\n/bin/tool.real\nours\n/bin/own\n/bin/own.real\nours\n";
+        let tree = Root::open(root.path()).expect("open");
         for diversion in Diversion::parse(text) {
-            diversion.apply(root.path(), &FileOwners::of(&packages)).expect("divert");
+            diversion.apply(&tree, &FileOwners::of(&packages)).expect("divert");
         }
         assert_eq!(fs::read_to_string(root.path().join("bin/tool.real")).expect("read"), "theirs");
         assert!(!root.path().join("bin/tool").exists());

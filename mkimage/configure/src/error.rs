@@ -33,6 +33,11 @@ pub enum Error {
         /// What the kernel answered.
         cause: io::Error,
     },
+    /// A script gave dpkg a path that climbs with `..`.
+    Climbing {
+        /// The path.
+        path: String,
+    },
     /// The control data of a package cannot be used.
     Control {
         /// The package.
@@ -85,6 +90,11 @@ impl Error {
             Self::NoModules { release } => {
                 Some(format!("the package `linux-image-{release}` brings them, in `/usr/lib/modules/{release}`"))
             }
+            Self::Climbing { .. } => Some(
+                "a maintainer script wrote it into `/var/lib/dpkg/diversions` or `/var/lib/dpkg/statoverride`; \
+                 leave out the package that does so"
+                    .to_owned(),
+            ),
             Self::Sandbox { step, .. } if step.0.contains("/proc") => Some(
                 "a new `/proc` is refused where the one outside is partly hidden; in a container, start it with \
                  `--security-opt systempaths=unconfined`, or build outside of it"
@@ -104,6 +114,9 @@ impl fmt::Display for Error {
             Self::Sandbox { step, .. } => write!(out, "cannot set up the sandbox: {}", step.0),
             Self::SandboxEnded { how } => write!(out, "the sandbox ended before its work was done: {how}"),
             Self::File { action, path, .. } => write!(out, "cannot {action} `{}`", path.display()),
+            Self::Climbing { path } => {
+                write!(out, "`{path}` has `..` in it, which no path of a package may have")
+            }
             Self::Control { package, problem } => {
                 write!(out, "cannot read the control data of `{package}`: {problem}")
             }
@@ -138,6 +151,7 @@ impl std::error::Error for Error {
                 Some(cause)
             }
             Self::SandboxEnded { .. }
+            | Self::Climbing { .. }
             | Self::Control { .. }
             | Self::Script { .. }
             | Self::Cancelled

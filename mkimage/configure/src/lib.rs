@@ -6,7 +6,7 @@
 //! and scripts asked for comes back as [`Configured`], and the writer of the image puts it in.
 //!
 //! Reading order: [`configure`] is the whole stage; `plan` says which script runs how; `sandbox` runs it;
-//! `database` and `triggers` know dpkg's files; `tidy` takes out what would differ between two builds.
+//! `root` keeps what the builder does itself inside the tree; `database` and `triggers` know dpkg's files; `tidy` takes out what would differ between two builds.
 //!
 //! What calls [`configure`] must be a program that hands over to [`sandbox_main`] when its first argument is
 //! [`SANDBOX_ARGUMENT`], before it starts any thread: the sandbox is this program, executed again.
@@ -19,6 +19,7 @@ mod fields;
 mod known;
 mod order;
 mod package;
+mod root;
 mod sandbox;
 mod stage;
 mod tidy;

@@ -2,7 +2,8 @@
 
 use crate::diversions::{Arrangements, FileOwners};
 use crate::package::{Package, absolute_path};
-use crate::sandbox::{FileId, Job, Outcome, Record, Sandbox, mode_on_disk, path_of};
+use crate::root::Root;
+use crate::sandbox::{FileId, Job, Outcome, Record, Sandbox, mode_on_disk};
 use crate::triggers::{Interests, Pending};
 use crate::{
     Class, Configured, Error, Options, Owner, PackageControl, Progress, Report, ScriptRun, database, known,
@@ -32,10 +33,11 @@ pub fn configure(
     progress: &mut dyn FnMut(Progress<'_>) -> bool,
 ) -> Result<Configured, Error> {
     let packages = packages.iter().map(Package::read).collect::<Result<Vec<_>, Error>>()?;
-    database::write(root, &packages, options)?;
-    let sandbox = Sandbox::start(&options.sandbox, root)?;
+    let root = Root::open(root)?;
+    database::create(&root, &packages, options)?;
+    let sandbox = Sandbox::start(&options.sandbox, root.path())?;
     let mut stage = Stage {
-        root,
+        root: &root,
         packages: &packages,
         interests: Interests::declared_by(&packages.iter().collect::<Vec<_>>()),
         file_owners: FileOwners::of(&packages),
@@ -51,13 +53,13 @@ pub fn configure(
     stage.adopt_files()?;
     stage.run_scripts()?;
     stage.index_modules()?;
-    stage.report.tidied = tidy::tidy(root)?;
+    stage.report.tidied = tidy::tidy(&root)?;
     stage.collect()
 }
 
 /// The stage under way.
 struct Stage<'a> {
-    root: &'a Path,
+    root: &'a Root,
     packages: &'a [Package<'a>],
     interests: Interests,
     file_owners: FileOwners<'a>,
@@ -259,8 +261,9 @@ impl Stage<'_> {
 
     /// Gives the releases of the kernels whose modules are to be indexed.
     fn kernels(&self) -> Result<Vec<String>, Error> {
-        let modules = self.root.join("usr/lib/modules");
-        let has_modules = |release: &str| modules.join(release).join("kernel").is_dir();
+        const MODULES: &str = "/usr/lib/modules";
+        let has_modules =
+            |release: &str| self.root.has_directory(format!("{MODULES}/{release}/kernel").as_bytes());
         if let Some(release) = &self.kernel_release {
             return if has_modules(release) {
                 Ok(vec![release.clone()])
@@ -268,22 +271,20 @@ impl Stage<'_> {
                 Err(Error::NoModules { release: release.clone() })
             };
         }
-        let entries = fs::read_dir(&modules).into_iter().flatten();
-        let names = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
-        let mut releases: Vec<String> = names.filter(|release| has_modules(release)).collect();
-        releases.sort();
-        Ok(releases)
+        let names = self.root.list(MODULES.as_bytes())?;
+        let names = names.into_iter().filter_map(|name| name.into_string().ok());
+        Ok(names.filter(|release| has_modules(release)).collect())
     }
 
     /// Finds the recorded files in the tree and ends the sandbox.
     fn collect(mut self) -> Result<Configured, Error> {
         let records = self.sandbox.records()?;
         let mut configured = Configured { report: self.report, ..Configured::default() };
-        apply(&records, self.root, b"", &mut configured)?;
+        apply(&records, self.root.path(), b"", &mut configured)?;
         for (path, owner, _) in self.adopted {
             // What a script put in the place of such a file is root's, and that has to be said.
-            if owner != Owner::default() && fs::symlink_metadata(self.root.join(path_of(&path[1..]))).is_ok()
-            {
+            let place = self.root.find(&path)?;
+            if owner != Owner::default() && place.is_some_and(|place| place.metadata().is_some()) {
                 configured.ownership.entry(path).or_default();
             }
         }

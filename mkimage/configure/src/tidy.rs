@@ -1,10 +1,9 @@
 //! Takes out of the tree what would differ between two builds of the same packages, or belongs to one machine only.
 
 use crate::error::Error;
-use std::fs;
-use std::io;
+use crate::root::Root;
 use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
+use std::os::unix::fs::PermissionsExt;
 
 /// What is done about a path.
 #[derive(Clone, Copy)]
@@ -60,21 +59,21 @@ const TREATMENTS: &[(&str, Treatment, &str)] = &[
 ];
 
 /// Treats all paths; gives those at which there was something to do.
-pub(crate) fn tidy(root: &Path) -> Result<Vec<Vec<u8>>, Error> {
+pub(crate) fn tidy(root: &Root) -> Result<Vec<Vec<u8>>, Error> {
     let mut tidied = Vec::new();
     for (path, treatment, _reason) in TREATMENTS {
-        let place = root.join(path);
-        let Ok(metadata) = fs::symlink_metadata(&place) else { continue };
+        let path = [b"/", path.as_bytes()].concat();
+        let Some(metadata) = root.find(&path)?.and_then(|place| place.metadata()) else { continue };
         match treatment {
-            Remove => remove(root, &place, &mut tidied)?,
+            Remove => remove(root, path, &mut tidied)?,
             Empty if metadata.is_file() && metadata.len() > 0 => {
-                fs::write(&place, b"").map_err(|cause| failed("empty", &place, cause))?;
-                note(root, &place, &mut tidied);
+                root.write(&path, b"", metadata.permissions().mode())?;
+                tidied.push(path);
             }
-            Clear if metadata.is_dir() => remove_entries(root, &place, ("", ""), &mut tidied)?,
-            RemoveEndingIn(end) if metadata.is_dir() => remove_entries(root, &place, ("", end), &mut tidied)?,
+            Clear if metadata.is_dir() => remove_entries(root, &path, ("", ""), &mut tidied)?,
+            RemoveEndingIn(end) if metadata.is_dir() => remove_entries(root, &path, ("", end), &mut tidied)?,
             RemoveStartingWith(start) if metadata.is_dir() => {
-                remove_entries(root, &place, (start, ""), &mut tidied)?;
+                remove_entries(root, &path, (start, ""), &mut tidied)?;
             }
             Empty | Clear | RemoveEndingIn(_) | RemoveStartingWith(_) => {}
         }
@@ -84,46 +83,31 @@ pub(crate) fn tidy(root: &Path) -> Result<Vec<Vec<u8>>, Error> {
 
 /// Removes the entries of a directory whose names start and end so.
 fn remove_entries(
-    root: &Path,
-    directory: &Path,
+    root: &Root,
+    directory: &[u8],
     (start, end): (&str, &str),
     tidied: &mut Vec<Vec<u8>>,
 ) -> Result<(), Error> {
-    let entries = fs::read_dir(directory).map_err(|cause| failed("read", directory, cause))?;
-    let mut names = Vec::new();
-    for entry in entries {
-        names.push(entry.map_err(|cause| failed("read", directory, cause))?.file_name());
-    }
-    names.sort();
     let is_meant = |name: &[u8]| name.starts_with(start.as_bytes()) && name.ends_with(end.as_bytes());
-    for name in names.iter().filter(|name| is_meant(name.as_bytes())) {
-        remove(root, &directory.join(name), tidied)?;
+    for name in root.list(directory)?.iter().filter(|name| is_meant(name.as_bytes())) {
+        remove(root, [directory, b"/", name.as_bytes()].concat(), tidied)?;
     }
     Ok(())
 }
 
-fn remove(root: &Path, place: &Path, tidied: &mut Vec<Vec<u8>>) -> Result<(), Error> {
-    let metadata = fs::symlink_metadata(place).map_err(|cause| failed("read", place, cause))?;
-    let removed = if metadata.is_dir() { fs::remove_dir_all(place) } else { fs::remove_file(place) };
-    removed.map_err(|cause| failed("remove", place, cause))?;
-    note(root, place, tidied);
-    Ok(())
-}
-
-/// Writes down a path as it is in the image.
-fn note(root: &Path, place: &Path, tidied: &mut Vec<Vec<u8>>) {
-    if let Ok(path) = place.strip_prefix(root) {
-        tidied.push([b"/", path.as_os_str().as_bytes()].concat());
+/// Removes a path and writes it down as it is in the image.
+fn remove(root: &Root, path: Vec<u8>, tidied: &mut Vec<Vec<u8>>) -> Result<(), Error> {
+    if let Some(place) = root.find(&path)? {
+        place.remove()?;
+        tidied.push(path);
     }
-}
-
-fn failed(action: &'static str, path: &Path, cause: io::Error) -> Error {
-    Error::File { action, path: path.to_owned(), cause }
+    Ok(())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::fs;
 
     #[test]
     fn logs_and_backups_go_and_an_identity_is_emptied_but_never_made() {
@@ -136,7 +120,8 @@ mod tests {
         for path in ["var/log/dpkg.log", "var/log/wtmp", "var/lib/dpkg/status", "var/lib/dpkg/status-old"] {
             write(path);
         }
-        let tidied = tidy(root.path()).expect("tidy");
+        let tree = Root::open(root.path()).expect("open");
+        let tidied = tidy(&tree).expect("tidy");
         assert_eq!(tidied, [b"/var/log/dpkg.log".to_vec(), b"/var/lib/dpkg/status-old".to_vec()]);
         assert!(root.path().join("var/log/wtmp").exists());
         assert!(!root.path().join("etc/machine-id").exists());
@@ -146,7 +131,7 @@ mod tests {
         write("etc/ssh/sshd_config");
         write("var/tmp/left/over");
         let expected = ["/etc/machine-id", "/etc/ssh/ssh_host_rsa_key", "/var/tmp/left"];
-        assert_eq!(tidy(root.path()).expect("tidy"), expected.map(|path| path.as_bytes().to_vec()));
+        assert_eq!(tidy(&tree).expect("tidy"), expected.map(|path| path.as_bytes().to_vec()));
         assert_eq!(fs::read(root.path().join("etc/machine-id")).expect("read"), b"");
     }
 }

@@ -2,9 +2,9 @@
 
 use crate::error::Error;
 use crate::package::Package;
+use crate::root::Root;
 use crate::{database, package};
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
 
 /// What packages are interested in, in dpkg's words.
 #[derive(Default)]
@@ -103,7 +103,7 @@ impl Pending {
     }
 
     /// Adds what scripts set off with `dpkg-trigger` and empties that list.
-    pub(crate) fn take_unincorporated(&mut self, root: &Path, interests: &Interests) -> Result<(), Error> {
+    pub(crate) fn take_unincorporated(&mut self, root: &Root, interests: &Interests) -> Result<(), Error> {
         let name = "triggers/Unincorp";
         let list = database::read(root, name)?;
         if list.is_empty() {
@@ -114,7 +114,7 @@ impl Pending {
                 self.set_off(interests, trigger);
             }
         }
-        database::write_file(&root.join(database::DIRECTORY).join(name), b"", 0o644)
+        database::write(root, name, b"")
     }
 
     fn set_off(&mut self, interests: &Interests, trigger: &str) {

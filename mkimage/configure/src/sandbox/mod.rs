@@ -25,7 +25,6 @@ use std::collections::HashMap;
 use std::ffi::{OsStr, OsString};
 use std::io::{self, Write};
 use std::os::fd::AsFd;
-use std::os::unix::ffi::OsStringExt;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, ExitCode, ExitStatus, Stdio};
@@ -268,9 +267,4 @@ impl Drop for Sandbox {
 
 fn garbled() -> Error {
     Error::SandboxEnded { how: "it sent something else than was asked for".to_owned() }
-}
-
-/// Turns a path's bytes into a path.
-pub(crate) fn path_of(bytes: &[u8]) -> PathBuf {
-    PathBuf::from(OsString::from_vec(bytes.to_vec()))
 }

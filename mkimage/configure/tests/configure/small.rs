@@ -25,6 +25,8 @@ pub(crate) const TESTS: &[(&str, Test)] = tests![
     a_device_is_recorded_and_a_pipe_is_made,
     what_a_script_gives_back_to_root_is_told,
     overrides_and_diversions_of_a_preinst_apply_to_what_is_unpacked_already,
+    a_path_of_a_script_that_climbs_is_an_error_that_names_it,
+    nothing_outside_of_the_tree_changes_whatever_scripts_leave_in_it,
     a_failing_script_is_an_error_with_its_status_and_output,
     a_script_that_cannot_be_started_is_an_error,
     triggers_call_who_waits_after_all_are_configured,
@@ -141,6 +143,80 @@ fn overrides_and_diversions_of_a_preinst_apply_to_what_is_unpacked_already() -> 
     assert_eq!(configured.report.scripts[1].output, b"games:shadow 2755\n");
     assert_eq!(configured.ownership[b"/usr/bin/game".as_slice()], owner(5, 42));
     assert!(world.place("/usr/bin/tool.real").exists() && !world.place("/usr/bin/tool").exists());
+    Ok(())
+}
+
+fn nothing_outside_of_the_tree_changes_whatever_scripts_leave_in_it() -> Result<(), Skipped> {
+    /// What is done, by which script, and that script, with `OUTSIDE` where a folder beside the tree is meant.
+    const ATTACKS: &[(&str, &str, &str)] = &[
+        (
+            "a diversion that climbs",
+            "preinst",
+            "printf '/usr/bin/tool\\n/../outside/new\\none\\n' > /var/lib/dpkg/diversions",
+        ),
+        (
+            "a diversion over a link",
+            "preinst",
+            "ln -s OUTSIDE /link; printf '/usr/bin/tool\\n/link/new\\none\\n' > /var/lib/dpkg/diversions",
+        ),
+        (
+            "an override that climbs",
+            "preinst",
+            "echo 'root root 777 /../outside/file' > /var/lib/dpkg/statoverride",
+        ),
+        (
+            "an override over a link",
+            "preinst",
+            "ln -s OUTSIDE /link; echo 'root root 777 /link/file' > /var/lib/dpkg/statoverride",
+        ),
+        ("a link that tidying meets", "postinst", "ln -s OUTSIDE /var/log; ln -s OUTSIDE /var/tmp"),
+        (
+            "a link in the place of the database",
+            "postinst",
+            "mv /var/lib/dpkg /gone; ln -s OUTSIDE /var/lib/dpkg",
+        ),
+        ("a link in the place of /etc", "postinst", "mv /etc /gone; ln -s OUTSIDE /etc"),
+    ];
+    for (what, script, attack) in ATTACKS {
+        let mut world = World::new()?;
+        let outside = world.root().with_file_name("outside");
+        for name in ["apt", "triggers", "tmp.ci"] {
+            fs::create_dir_all(outside.join(name)).expect("directory");
+        }
+        for name in
+            ["file", "dpkg.log", "apt/history", "status-old", "machine-id", "tmp.ci/x", "triggers/Unincorp"]
+        {
+            fs::write(outside.join(name), "theirs").expect("write");
+        }
+        let before = picture(&outside);
+        let attack = attack.replace("OUTSIDE", &outside.display().to_string());
+        world.package("one", "", &[(script, &attack)]);
+        world.package("two", "", &[("preinst", "true"), ("postinst", "true")]);
+        world.ship("./usr/bin/tool", owner(0, 0), 0o755, "program");
+        // Whether it is an error depends on what is left; what matters here is the outside.
+        let _ = world.try_configure()?;
+        assert_eq!(picture(&outside), before, "{what}");
+    }
+    Ok(())
+}
+
+/// Gives the names, modes and contents of all below a directory.
+fn picture(directory: &Path) -> String {
+    let mut lines = vec![format!("{:o}", fs::metadata(directory).expect("metadata").mode())];
+    describe(directory, directory, &mut lines);
+    lines.join("\n")
+}
+
+fn a_path_of_a_script_that_climbs_is_an_error_that_names_it() -> Result<(), Skipped> {
+    for preinst in [
+        "printf '/usr/bin/tool\\n/../tool\\none\\n' > /var/lib/dpkg/diversions",
+        "echo 'root root 755 /../tool' > /var/lib/dpkg/statoverride",
+    ] {
+        let mut world = World::new()?;
+        world.package("one", "", &[("preinst", preinst)]);
+        let error = world.try_configure()?.expect_err("an error").to_string();
+        assert_eq!(error, "`/../tool` has `..` in it, which no path of a package may have");
+    }
     Ok(())
 }
 

@@ -8,7 +8,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::sync::atomic::Ordering;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use agent_protocol::host::{Agent, AgentError};
@@ -17,7 +17,7 @@ use agent_protocol::seed;
 use anyhow::{Context, Result, anyhow, bail};
 use mkimage_tree::{Layer, MergePolicy, Provenance, Tree};
 use qemu_machine::{
-    Accelerator, Config, Disk, ESCAPE_KEY_NAME, Interaction, Machine, Network, OnReboot, Writes,
+    Accelerator, Config, Disk, ESCAPE_KEY_NAME, Failure, Interaction, Machine, Network, OnReboot, Writes,
     choose_accelerator,
 };
 
@@ -85,13 +85,13 @@ pub fn interact(
         "{ESCAPE_KEY_NAME} leaves the console and ends the guest; `poweroff` ends it properly"
     ));
     world.go_on()?;
-    let mut machine = Machine::start(&config)?;
+    let mut machine = Machine::start(&config).map_err(not_to_be_had)?;
     // QEMU has opened the image's files.
     world.let_others_in();
     let keyboard =
         File::from(std::io::stdin().as_fd().try_clone_to_owned().context("cannot use the terminal")?);
     let mut screen = std::io::stdout();
-    match machine.interact(&keyboard, &mut screen)? {
+    match machine.interact(&keyboard, &mut screen).map_err(not_to_be_had)? {
         Interaction::Escaped => {
             machine.quit().ok();
             world.ui.say("\nLeft the guest; it was switched off without notice");
@@ -157,11 +157,9 @@ struct Guest<'a> {
 
 impl<'a> Guest<'a> {
     fn start(world: &'a World, config: &Config) -> Result<Self> {
-        let mut machine = Machine::start(config)?;
+        let mut machine = Machine::start(config).map_err(not_to_be_had)?;
         let pulse = machine.pulse();
         let stream = machine.channel(seed::PORT)?;
-        // Ctrl-C must reach whoever waits for the agent: closing the channel ends every wait.
-        watch_for_interrupt(world, &stream)?;
         let agent = Agent::new(stream, move || pulse.beat()).context("cannot talk to the guest")?;
         Ok(Self { world, machine, agent })
     }
@@ -172,11 +170,8 @@ impl<'a> Guest<'a> {
     }
 
     fn explain(&self, error: AgentError) -> anyhow::Error {
-        if self.world.cancelled.load(Ordering::Relaxed) {
-            return Interrupted.into();
-        }
         if let Some(failure) = self.machine.failed() {
-            return with_console(&failure.to_string(), &failure.console);
+            return lost(failure);
         }
         with_console(&error.to_string(), &self.machine.last_lines(30))
     }
@@ -200,10 +195,7 @@ impl<'a> Guest<'a> {
         let stage = self.world.ui.stage("poweroff", "Powering off");
         self.talk(|agent| agent.shut_down(Shutdown::PowerOff))?;
         let limit = self.machine.scaled(END_LIMIT);
-        let exit = match self.machine.wait(limit) {
-            Ok(exit) => exit,
-            Err(error) => return Err(with_console(&error.to_string(), &error.console)),
-        };
+        let exit = self.machine.wait(limit).map_err(lost)?;
         if !exit.is_clean() {
             bail!("{exit}");
         }
@@ -217,26 +209,28 @@ fn line(service: &NotStarted) -> String {
     if service.reason.is_empty() { line } else { format!("{line}, {}", service.reason) }
 }
 
+/// Why there is no machine to work with.
+fn not_to_be_had(error: qemu_machine::Error) -> anyhow::Error {
+    match *error.failure {
+        Failure::Interrupted => Interrupted.into(),
+        _ => error.into(),
+    }
+}
+
+/// Why nothing more is to be expected of a guest.
+fn lost(error: qemu_machine::Error) -> anyhow::Error {
+    match *error.failure {
+        Failure::Interrupted => Interrupted.into(),
+        _ => with_console(&error.to_string(), &error.console),
+    }
+}
+
 fn with_console(text: &str, console: &[String]) -> anyhow::Error {
     if console.is_empty() {
         return anyhow!("{text}; the console stayed empty");
     }
     let lines: Vec<String> = console.iter().map(|line| format!("  | {line}")).collect();
     anyhow!("{text}\nthe console's last lines:\n{}", lines.join("\n"))
-}
-
-/// Closes the channel once the user has asked to stop.
-fn watch_for_interrupt(world: &World, stream: &std::os::unix::net::UnixStream) -> Result<()> {
-    let stream = stream.try_clone().context("cannot share the guest's channel")?;
-    let cancelled = std::sync::Arc::clone(&world.cancelled);
-    std::thread::spawn(move || {
-        while !cancelled.load(Ordering::Relaxed) {
-            std::thread::sleep(Duration::from_millis(50));
-        }
-        // The guest may have gone already.
-        let _ = stream.shutdown(std::net::Shutdown::Both);
-    });
-    Ok(())
 }
 
 /// Writes the archive that brings the agent and its service into a guest's /run.
@@ -273,6 +267,7 @@ pub fn config(world: &World, image: &Image, options: &Options) -> Result<Config>
         }
     };
     let mut config = Config::new(program, version, accelerator, image.kernel());
+    config.cancelled = Arc::clone(&world.cancelled);
     config.memory = options.memory;
     config.processors = options.processors;
     config.initramfs = vec![image.initramfs()];

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
 use crate::ui::{Ui, Verbosity};
 
@@ -19,7 +20,7 @@ pub struct World {
     pub cache: PathBuf,
     /// Where the user watches.
     pub ui: Arc<Ui>,
-    /// Set once the user has asked to stop (Ctrl-C, or SIGTERM).
+    /// Set once the user has asked to stop (Ctrl-C, SIGTERM, or a closed terminal).
     pub cancelled: Arc<AtomicBool>,
     /// The locked file that keeps other runs away from the cache.
     alone: Mutex<Option<File>>,
@@ -51,10 +52,15 @@ impl World {
     /// program at once.
     pub fn new(verbosity: Verbosity, cache: Option<PathBuf>) -> Result<Self> {
         let cancelled = Arc::new(AtomicBool::new(false));
-        for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
+        for signal in [SIGINT, SIGTERM] {
             signal_hook::flag::register_conditional_shutdown(signal, 128 + signal, Arc::clone(&cancelled))
                 .context("cannot listen for signals")?;
             signal_hook::flag::register(signal, Arc::clone(&cancelled))
+                .context("cannot listen for signals")?;
+        }
+        // A closed terminal sends it besides SIGTERM, so it never counts as the second one. nohup(1) has it ignored.
+        if !ignores(SIGHUP) {
+            signal_hook::flag::register(SIGHUP, Arc::clone(&cancelled))
                 .context("cannot listen for signals")?;
         }
         let cache = match cache {
@@ -160,6 +166,14 @@ impl Data {
     pub fn default_manifest(&self) -> PathBuf {
         self.folder().join("rootfs/images/base.toml")
     }
+}
+
+/// Whether whoever started this program had it ignore a signal; `SigIgn` of proc(5) is a mask in base 16.
+fn ignores(signal: i32) -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok())
+        .is_some_and(|mask| mask & (1 << (signal - 1)) != 0)
 }
 
 /// `MKIMAGE_CACHE`, else what the XDG base directory specification says.

@@ -39,7 +39,8 @@ pub struct Config {
     pub display: Display,
     /// Console texts that mean the guest has failed.
     pub failures: Vec<FailureText>,
-    /// For how long neither the console nor [`Pulse`](crate::Pulse) may be silent; `None` is for ever.
+    /// For how long both the console and [`Pulse`](crate::Pulse) may be silent; `None` is for ever. Time in which
+    /// QEMU waits for a processor or a disk of a busy host does not count.
     pub silence: Option<Duration>,
     /// Set by whoever wants the machine to end: QEMU is killed, and every wait fails with
     /// [`Failure::Interrupted`](crate::Failure::Interrupted).

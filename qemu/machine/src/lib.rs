@@ -32,6 +32,7 @@ mod machine;
 mod monitor;
 mod process;
 mod program;
+mod silence;
 
 pub use config::{
     Accelerator, Config, Disk, Display, FailureText, Network, OnReboot, Places, Writes, arguments, shown,

@@ -28,6 +28,7 @@ use nix::unistd::{Pid, SysconfVar, sysconf};
 use crate::config::FailureText;
 use crate::console::Transcript;
 use crate::error::Failure;
+use crate::silence::{Silence, waits};
 
 /// How soon the guard sees that the machine is to end, or that the guest has been silent for too long.
 const TICK: Duration = Duration::from_millis(100);
@@ -288,6 +289,7 @@ fn read_console(output: &mut impl Read, waker: &mut UnixStream, shared: &Shared)
 /// What the guard of a machine looks after.
 pub(crate) struct Guarded {
     pub(crate) pid: Pid,
+    /// How long the guest may say nothing though it could.
     pub(crate) silence: Option<Duration>,
     pub(crate) cancelled: Arc<AtomicBool>,
     /// What is closed once the guest has failed, been silent for too long, or ended.
@@ -298,23 +300,25 @@ pub(crate) struct Guarded {
 pub(crate) fn guard(shared: Arc<Shared>, guarded: Guarded) -> JoinHandle<()> {
     thread::spawn(move || {
         let mut state = shared.lock();
+        let mut silence = guarded.silence.map(|limit| Silence::new(limit, state.heard));
         while state.exit.is_none() {
             if !state.interrupted && guarded.cancelled.load(Ordering::Relaxed) {
                 state.interrupted = true;
                 kill_running(&state, guarded.pid);
                 shared.changed.notify_all();
             }
-            if let Some(limit) = guarded.silence
+            let now = Instant::now();
+            if let Some(silence) = silence.as_mut().filter(|silence| silence.is_due(now))
                 && state.failure().is_none()
-                && state.heard.elapsed() >= limit
+                && silence.is_too_long(state.heard, now, waits(guarded.pid))
             {
-                state.silent = Some(limit);
+                state.silent = Some(state.heard.elapsed());
                 shared.changed.notify_all();
             }
             if state.failure().is_some() {
                 close(&guarded.channels);
             }
-            state = shared.wait(state, Some(Instant::now() + TICK));
+            state = shared.wait(state, Some(now + TICK));
         }
         drop(state);
         close(&guarded.channels);

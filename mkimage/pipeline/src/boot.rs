@@ -261,7 +261,9 @@ pub fn config(world: &World, image: &Image, options: &Options) -> Result<Config>
         AcceleratorChoice::Probe => {
             let verdicts = world.cache.join("kvm-verdicts");
             let digest = &image.contents.kernel_sha256;
-            let choice = choose_accelerator(&program, version, &image.kernel(), digest, &verdicts)?;
+            let choice =
+                choose_accelerator(&program, version, &image.kernel(), digest, &verdicts, &world.cancelled)
+                    .map_err(not_to_be_had)?;
             world.ui.say(format_args!("QEMU {version} with {}: {}", name(choice.accelerator), choice.reason));
             choice.accelerator
         }

@@ -66,9 +66,9 @@ impl Graph {
     ///
     /// When a name is taken, a dependency is missing, a cycle would arise, or a consumer cannot be attached.
     pub fn insert(&mut self, batch: &[&Description]) -> Result<Vec<ServiceId>, InsertError> {
-        self.check_names(batch)?;
-        self.check_consumers(batch)?;
-        self.check_cycles(batch)?;
+        let numbers = self.check_names(batch)?;
+        self.check_consumers(batch, &numbers)?;
+        self.check_cycles(batch, numbers)?;
         let slots: Vec<Slot> = batch.iter().map(|entry| self.place(&entry.name, &entry.spec)).collect();
         for (description, slot) in batch.iter().zip(&slots) {
             self.attach_links(*slot, &description.dependencies);
@@ -77,17 +77,20 @@ impl Graph {
         Ok(slots.into_iter().map(|slot| self.id_of(slot)).collect())
     }
 
-    fn check_names(&self, batch: &[&Description]) -> Result<(), InsertError> {
-        let mut names = BTreeSet::new();
-        for description in batch {
-            if self.find(&description.name).is_some() || !names.insert(description.name.as_slice()) {
-                return Err(InsertError::AlreadyLoaded(description.name.clone()));
+    /// Numbers the services of a batch by name, and makes sure that each of its names and dependencies may be there.
+    fn check_names<'a>(&self, batch: &[&'a Description]) -> Result<BTreeMap<&'a [u8], usize>, InsertError> {
+        let mut numbers = BTreeMap::new();
+        for (number, description) in batch.iter().enumerate() {
+            let name = description.name.as_slice();
+            if self.find(name).is_some() || numbers.insert(name, number).is_some() {
+                return Err(InsertError::AlreadyLoaded(name.to_vec()));
             }
         }
         for description in batch {
             for dependency in &description.dependencies {
                 let name = dependency.name.as_slice();
-                if !dependency.kind.is_ordering() && self.find(name).is_none() && !names.contains(name) {
+                if !dependency.kind.is_ordering() && !numbers.contains_key(name) && self.find(name).is_none()
+                {
                     return Err(InsertError::UnknownDependency {
                         service: description.name.clone(),
                         dependency: name.to_vec(),
@@ -95,12 +98,14 @@ impl Graph {
                 }
             }
         }
-        Ok(())
+        Ok(numbers)
     }
 
-    fn check_consumers(&self, batch: &[&Description]) -> Result<(), InsertError> {
-        let by_name: BTreeMap<&[u8], &Spec> =
-            batch.iter().map(|description| (description.name.as_slice(), &description.spec)).collect();
+    fn check_consumers(
+        &self,
+        batch: &[&Description],
+        numbers: &BTreeMap<&[u8], usize>,
+    ) -> Result<(), InsertError> {
         let mut consumed = BTreeSet::new();
         for description in batch {
             if self.consumer(&description.name).is_some() && !has_piped_output(&description.spec) {
@@ -110,8 +115,9 @@ impl Graph {
             if self.consumer(producer).is_some() || !consumed.insert(producer) {
                 return Err(InsertError::SecondConsumer(description.name.clone()));
             }
+            let in_batch = numbers.get(producer).and_then(|number| batch.get(*number));
             let loaded = self.find(producer).and_then(|id| self.spec(id));
-            if let Some(spec) = by_name.get(producer).copied().or(loaded)
+            if let Some(spec) = in_batch.map(|description| &description.spec).or(loaded)
                 && !has_piped_output(spec)
             {
                 return Err(InsertError::NoOutput(producer.to_vec()));
@@ -120,32 +126,38 @@ impl Graph {
         Ok(())
     }
 
-    /// Walks everything the batch can reach, depth first with an explicit stack. What was loaded before is free of
-    /// cycles, and is only walked where it can lead back into the batch.
-    fn check_cycles(&self, batch: &[&Description]) -> Result<(), InsertError> {
-        let mut links: BTreeMap<&[u8], Vec<&[u8]>> = BTreeMap::new();
+    /// Walks everything the batch can reach. What was loaded before is free of cycles, and is only walked where it
+    /// can lead back into the batch.
+    fn check_cycles<'a>(
+        &'a self,
+        batch: &[&'a Description],
+        numbers: BTreeMap<&'a [u8], usize>,
+    ) -> Result<(), InsertError> {
+        let mut links = Links::new(batch, numbers);
         let mut leads_back = false;
-        for description in batch {
-            let name = description.name.as_slice();
-            links.entry(name).or_default();
-            leads_back |= self.names.contains_key(name);
+        for (number, description) in batch.iter().enumerate() {
+            leads_back |= self.names.contains_key(description.name.as_slice());
             for dependency in &description.dependencies {
-                let other = dependency.name.as_slice();
+                let name = dependency.name.as_slice();
+                let other = links.number(name);
                 if dependency.kind == DependencyKind::Before {
-                    links.entry(other).or_default().push(name);
-                    leads_back |= self.names.contains_key(other);
+                    links.add(other, number);
+                    leads_back |= self.names.contains_key(name);
                 } else {
-                    links.entry(name).or_default().push(other);
+                    links.add(number, other);
                 }
             }
         }
         if leads_back {
             for (name, slot) in &self.names {
-                let loaded = self.targets(*slot).map(|to| -> &[u8] { &self.record(to).name });
-                links.entry(name).or_default().extend(loaded);
+                let from = links.number(name);
+                for to in self.targets(*slot) {
+                    let to = links.number(&self.record(to).name);
+                    links.add(from, to);
+                }
             }
         }
-        match cyclic_name(&links) {
+        match links.cyclic_name() {
             Some(name) => Err(InsertError::Cycle(name.to_vec())),
             None => Ok(()),
         }
@@ -196,10 +208,10 @@ impl Graph {
     fn attach_links(&mut self, slot: Slot, dependencies: &[Dependency]) {
         let mut seen = BTreeSet::new();
         for dependency in dependencies {
-            if !seen.insert((dependency.kind, dependency.name.as_slice())) {
+            let other = self.place_or_stand_in(&dependency.name);
+            if !seen.insert((dependency.kind, other)) {
                 continue;
             }
-            let other = self.place_or_stand_in(&dependency.name);
             let (from, to) = link_ends(dependency.kind, slot, other);
             self.add_edge(Edge::new(from, to, dependency.kind));
         }
@@ -251,35 +263,76 @@ fn has_piped_output(spec: &Spec) -> bool {
     has_output(spec.kind) && spec.output == Output::Pipe
 }
 
-/// A name that can be reached from itself, if there is one.
-fn cyclic_name<'a>(links: &BTreeMap<&'a [u8], Vec<&'a [u8]>>) -> Option<&'a [u8]> {
-    let mut done: BTreeSet<&[u8]> = BTreeSet::new();
-    let mut on_path: BTreeSet<&[u8]> = BTreeSet::new();
-    for root in links.keys() {
-        let mut path: Vec<(&'a [u8], usize)> = Vec::new();
-        if !done.contains(root) {
-            on_path.insert(root);
-            path.push((root, 0));
+/// Services by number, and what each leads to.
+struct Links<'a> {
+    numbers: BTreeMap<&'a [u8], usize>,
+    names: Vec<&'a [u8]>,
+    targets: Vec<Vec<usize>>,
+}
+
+/// How far the search for a cycle has come with a service.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Visit {
+    Outstanding,
+    OnPath,
+    Done,
+}
+
+impl<'a> Links<'a> {
+    /// The services of a batch, numbered already, with no links yet.
+    fn new(batch: &[&'a Description], numbers: BTreeMap<&'a [u8], usize>) -> Self {
+        let names: Vec<&[u8]> = batch.iter().map(|description| description.name.as_slice()).collect();
+        let targets = names.iter().map(|_| Vec::new()).collect();
+        Self { numbers, names, targets }
+    }
+
+    fn number(&mut self, name: &'a [u8]) -> usize {
+        *self.numbers.entry(name).or_insert_with(|| {
+            self.names.push(name);
+            self.targets.push(Vec::new());
+            self.names.len().saturating_sub(1)
+        })
+    }
+
+    fn add(&mut self, from: usize, to: usize) {
+        if let Some(targets) = self.targets.get_mut(from) {
+            targets.push(to);
         }
-        while let Some((name, next)) = path.last_mut() {
-            match links.get(*name).and_then(|others| others.get(*next)) {
-                Some(other) => {
-                    *next = next.saturating_add(1);
-                    if on_path.contains(other) {
-                        return Some(other);
-                    }
-                    if !done.contains(other) {
-                        on_path.insert(other);
+    }
+
+    /// A name that can be reached from itself, if there is one; depth first, with an explicit stack.
+    fn cyclic_name(&self) -> Option<&'a [u8]> {
+        let mut visits: Vec<Visit> = self.names.iter().map(|_| Visit::Outstanding).collect();
+        let mut path: Vec<(usize, usize)> = Vec::new();
+        for root in 0..self.names.len() {
+            if visits.get(root) == Some(&Visit::Outstanding) {
+                mark(&mut visits, root, Visit::OnPath);
+                path.push((root, 0));
+            }
+            while let Some((number, next)) = path.last_mut() {
+                let Some(other) = self.targets.get(*number).and_then(|targets| targets.get(*next)).copied()
+                else {
+                    mark(&mut visits, *number, Visit::Done);
+                    path.pop();
+                    continue;
+                };
+                *next = next.saturating_add(1);
+                match visits.get(other) {
+                    Some(Visit::OnPath) => return self.names.get(other).copied(),
+                    Some(Visit::Outstanding) => {
+                        mark(&mut visits, other, Visit::OnPath);
                         path.push((other, 0));
                     }
-                }
-                None => {
-                    on_path.remove(*name);
-                    done.insert(name);
-                    path.pop();
+                    Some(Visit::Done) | None => {}
                 }
             }
         }
+        None
     }
-    None
+}
+
+fn mark(visits: &mut [Visit], number: usize, visit: Visit) {
+    if let Some(entry) = visits.get_mut(number) {
+        *entry = visit;
+    }
 }

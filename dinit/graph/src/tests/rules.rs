@@ -6,7 +6,9 @@ use std::vec::Vec;
 
 use crate::effect::{Effect, Role};
 use crate::event::Event;
+use crate::graph::Graph;
 use crate::id::RunId;
+use crate::insert::InsertError;
 use crate::request::{Answer, Refusal, Request};
 use crate::spec::{Dependency, DependencyKind, Description, Kind, Restart, Spec};
 use crate::status::{ExitStatus, ServiceState};
@@ -143,4 +145,45 @@ fn an_id_of_an_unloaded_service_names_nothing_even_after_the_name_is_loaded_agai
     assert_eq!(world.request(Request::Reload { service: old, description: Box::new(description) }), refused);
     assert_eq!((world.graph.status(old), world.graph.name(old)), (None, None));
     assert_eq!(world.graph.status(new).unwrap().state, ServiceState::Stopped);
+}
+
+/// What a batch of services that declare these links comes to.
+fn insert(graph: &mut Graph, batch: &[(&str, DependencyKind, &str)]) -> Result<(), InsertError> {
+    let describe = |(name, kind, other): &(&str, DependencyKind, &str)| Description {
+        dependencies: [Dependency { kind: *kind, name: other.as_bytes().to_vec() }].into(),
+        ..service(name, Spec::new(Kind::Internal), &[])
+    };
+    let descriptions: Vec<Description> = batch.iter().map(describe).collect();
+    graph.insert(&descriptions.iter().collect::<Vec<_>>()).map(|_| ())
+}
+
+#[test]
+fn a_batch_that_would_close_a_cycle_or_misses_a_service_changes_nothing() {
+    use DependencyKind::{After, Before, Regular, WaitsFor};
+    let mut graph = Graph::new();
+    // `early` shall come before `late` and after `free`, neither of which is loaded.
+    assert_eq!(insert(&mut graph, &[("early", Before, "late"), ("other", After, "free")]), Ok(()));
+    let cycle = |name: &str| Err(InsertError::Cycle(name.as_bytes().to_vec()));
+    let cases = [
+        (&[("a", Regular, "a")][..], cycle("a")),
+        (&[("a", Regular, "b"), ("b", WaitsFor, "a")], cycle("a")),
+        (&[("a", Before, "b"), ("b", Before, "a")], cycle("a")),
+        (&[("a", Regular, "b"), ("b", After, "c"), ("c", Regular, "a")], cycle("a")),
+        // Over a placeholder, and over what was loaded before.
+        (&[("late", Before, "early")], cycle("late")),
+        (&[("free", Regular, "other")], cycle("free")),
+        (&[("a", Regular, "other"), ("free", Regular, "a")], cycle("a")),
+        (&[("a", After, "b"), ("a", After, "c")], Err(InsertError::AlreadyLoaded(b"a".to_vec()))),
+        (&[("early", After, "b")], Err(InsertError::AlreadyLoaded(b"early".to_vec()))),
+        (
+            &[("a", After, "b"), ("c", Regular, "late")],
+            Err(InsertError::UnknownDependency { service: b"c".to_vec(), dependency: b"late".to_vec() }),
+        ),
+    ];
+    for (batch, expected) in cases {
+        assert_eq!(insert(&mut graph, batch), expected, "{batch:?}");
+        assert_eq!(graph.services().len(), 2, "{batch:?}");
+        assert_eq!(crate::invariants::violated(&graph), None);
+    }
+    assert_eq!(insert(&mut graph, &[("late", Regular, "early"), ("free", Before, "late")]), Ok(()));
 }

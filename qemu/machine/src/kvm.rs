@@ -5,10 +5,13 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
+use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
+
+use nix::sys::signal::Signal;
 
 use crate::config::{Accelerator, Config};
 use crate::error::{Error, Failure};
@@ -134,6 +137,8 @@ fn judged(error: Error) -> Result<Verdict, Error> {
         Failure::Silent { .. } => Ok(Verdict::Fails),
         // The guest reset itself before its kernel got anywhere.
         Failure::Ended { exit } if exit.is_clean() => Ok(Verdict::Fails),
+        // QEMU found that this KVM does not do what it relies on.
+        Failure::Ended { exit } if exit.status.signal() == Some(Signal::SIGABRT as i32) => Ok(Verdict::Fails),
         // QEMU's own complaint may be about something that passes, and it comes at once.
         Failure::Ended { .. } | Failure::NotSeen { .. } => Ok(Verdict::Unclear(error.to_string())),
         _ => Err(error),
@@ -144,7 +149,6 @@ fn judged(error: Error) -> Result<Verdict, Error> {
 mod tests {
     use super::*;
     use crate::process::Exit;
-    use std::os::unix::process::ExitStatusExt;
     use std::process::ExitStatus;
 
     fn judged_end(status: i32, errors: &str) -> Verdict {
@@ -158,6 +162,7 @@ mod tests {
         let silent = Failure::Silent { duration: SILENCE_LIMIT };
         assert_eq!(judged(silent.into()).expect("no error"), Verdict::Fails);
         assert_eq!(judged_end(0, ""), Verdict::Fails);
+        assert_eq!(judged_end(Signal::SIGABRT as i32, "kvm.c:3877: Assertion failed"), Verdict::Fails);
         let killed = Verdict::Unclear("QEMU was killed by signal 2".to_owned());
         assert_eq!(judged_end(2, ""), killed);
         let refused = "QEMU ended with status 1: failed to initialize kvm: Device or resource busy";

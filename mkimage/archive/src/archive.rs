@@ -7,7 +7,7 @@ use crate::openpgp::Keyring;
 use crate::progress::{Cancel, Progress};
 use crate::release::{self, Verified};
 use crate::transport::Transport;
-use mkimage_deb::{Release, Timestamp};
+use mkimage_deb::{Release, Sha256, Timestamp};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -33,14 +33,49 @@ pub struct Archive {
 }
 
 impl Archive {
-    /// Fetches the description of a suite and checks its signature, its name and its dates.
+    /// Fetches the description of a suite and checks its signature, its name and its dates: it must not be older
+    /// than what the same mirror gave before, as far as the cache remembers.
     pub fn release(&self, suite: &str) -> Result<Verified<Release>, ArchiveError> {
         let path = format!("dists/{suite}/InRelease");
-        let address = self.mirror.address(&path);
-        let Some(bytes) = self.transport(self.cancel.clone()).read(&path, RELEASE_LIMIT)? else {
-            return Err(ArchiveError::NoSuchSuite { suite: suite.to_owned(), address });
-        };
-        release::verify(&bytes, suite, &address, &self.keyring, self.now)
+        let mut absent_at = None;
+        for mirror in self.mirror.each() {
+            let address = mirror.address(&path);
+            if let Some(absent_at) = absent_at {
+                self.progress.note(&format!("there is no `{absent_at}`; asking `{mirror}`"));
+            }
+            let transport = Transport::new(mirror.clone(), self.progress.clone(), self.cancel.clone());
+            if let Some(bytes) = transport.read(&path, RELEASE_LIMIT)? {
+                let release = release::verify(&bytes, suite, &address, &self.keyring, self.now)?;
+                self.must_not_go_back(&mirror, &release)?;
+                return Ok(release);
+            }
+            absent_at = Some(address);
+        }
+        let address = absent_at.unwrap_or_else(|| self.mirror.address(&path));
+        Err(ArchiveError::NoSuchSuite { suite: suite.to_owned(), address })
+    }
+
+    /// Refuses a description older than the newest one seen, and remembers a newer one.
+    ///
+    /// What stable suites sign never expires, so whoever is between here and the mirror could go on giving out a state
+    /// from before packages were mended.
+    fn must_not_go_back(&self, mirror: &Mirror, release: &Verified<Release>) -> Result<(), ArchiveError> {
+        let seen_at = format!("{}\n{}\n{}\n", release.suite(), mirror, self.keyring.fingerprints().join(" "));
+        let seen_at = Sha256::of(seen_at.as_bytes());
+        let seen = self.cache.newest_release(&seen_at);
+        if seen.is_some_and(|seen| release.date < seen) {
+            return Err(ArchiveError::Older {
+                suite: release.suite().to_owned(),
+                mirror: mirror.to_string(),
+                offered: release.date,
+                seen: seen.unwrap_or(release.date),
+            });
+        }
+        if seen != Some(release.date) {
+            let _alone = self.occupy_cache()?;
+            self.cache.remember_release(&seen_at, release.date)?;
+        }
+        Ok(())
     }
 
     /// Waits until no other run uses the cache, and keeps it so.

@@ -3,10 +3,11 @@
 //! ```text
 //! lock                               whoever writes holds this file locked; reading needs no lock
 //! indices/<digest>                   an index reduced to the fields that matter, by the digest that was signed
+//! releases/<digest>                  the date of the newest description of a suite that a mirror gave, by all three
 //! packages/sha256/<digest>           a `.deb` that is not unpacked yet
 //! unpacked/<digest>.tar              its files as a plain tar archive
 //! unpacked/<digest>.control.tar      its control members as a plain tar archive
-//! unpacked/<digest>.complete         the sizes of both; written last, so without it they are not there
+//! unpacked/<digest>.complete         what both must be (see `damage`); written last: without it they are not there
 //! partial/                           what is being written; emptied by the next run that writes
 //! ```
 //!
@@ -14,7 +15,7 @@
 //! tar archives are all that is ever used again, and keeping both would take up a third more.
 
 use crate::error::ArchiveError;
-use mkimage_deb::Sha256;
+use mkimage_deb::{Sha256, Timestamp};
 use std::fs::{self, File, TryLockError};
 use std::path::{Path, PathBuf};
 
@@ -40,7 +41,7 @@ pub(crate) struct UnpackedPaths {
 impl Cache {
     /// Opens the cache in the folder `root`, which is created if it is not there.
     pub fn open(root: &Path) -> Result<Self, ArchiveError> {
-        for folder in ["indices", "packages/sha256", "unpacked", "partial"] {
+        for folder in ["indices", "releases", "packages/sha256", "unpacked", "partial"] {
             let path = root.join(folder);
             fs::create_dir_all(&path).map_err(|source| ArchiveError::Cache {
                 doing: "create",
@@ -84,6 +85,19 @@ impl Cache {
     pub(crate) fn unpacked(&self, digest: &Sha256) -> UnpackedPaths {
         let path = |end: &str| self.root.join(format!("unpacked/{digest}.{end}"));
         UnpackedPaths { data: path("tar"), control: path("control.tar"), complete: path("complete") }
+    }
+
+    /// Gives the date of the newest description of a suite that was seen; none, too, if the note is damaged.
+    pub(crate) fn newest_release(&self, seen_at: &Sha256) -> Option<Timestamp> {
+        fs::read_to_string(self.release_note(seen_at)).ok()?.trim_end().parse().ok()
+    }
+
+    pub(crate) fn remember_release(&self, seen_at: &Sha256, date: Timestamp) -> Result<(), ArchiveError> {
+        self.place(&self.release_note(seen_at), format!("{date}\n").as_bytes())
+    }
+
+    fn release_note(&self, seen_at: &Sha256) -> PathBuf {
+        self.root.join(format!("releases/{seen_at}"))
     }
 
     /// Writes a whole file and then gives it its final name.

@@ -1,6 +1,6 @@
 //! What can go wrong between a mirror and the cache, each with what the reader can do about it.
 
-use mkimage_deb::{ControlError, DebError, Sha256};
+use mkimage_deb::{ControlError, DebError, Sha256, Timestamp};
 use std::fmt;
 use std::io;
 use std::path::PathBuf;
@@ -79,6 +79,17 @@ pub enum ArchiveError {
         suite: String,
         /// What is wrong with its dates.
         problem: String,
+    },
+    /// The mirror gave a newer description of the suite before.
+    Older {
+        /// The suite.
+        suite: String,
+        /// The mirror.
+        mirror: String,
+        /// When the present description was made.
+        offered: Timestamp,
+        /// When the one was made that came before.
+        seen: Timestamp,
     },
     /// What is signed is not the suite that was asked for.
     OtherSuite {
@@ -180,6 +191,10 @@ impl ArchiveError {
             Self::Untimely { .. } => {
                 Some("check the clock of this machine, or name a mirror that is kept up to date")
             }
+            Self::Older { .. } => Some(
+                "try again later, or name another mirror with `MKIMAGE_MIRROR` or in the manifest: this one fell behind, \
+                 or somebody on the way holds back what is new",
+            ),
             Self::BadControl { .. } | Self::BadIndex { .. } | Self::BadPackage { .. } => Some(ANOTHER_MIRROR),
             Self::Cache { source, .. } if source.kind() == io::ErrorKind::StorageFull => {
                 Some("make room, or put the cache elsewhere; what is in the cache already stays usable")
@@ -218,6 +233,11 @@ impl fmt::Display for ArchiveError {
             Self::Untimely { suite, problem } => {
                 write!(f, "the description of the suite `{suite}` {problem}")
             }
+            Self::Older { suite, mirror, offered, seen } => write!(
+                f,
+                "`{mirror}` gives a description of the suite `{suite}` made on {offered}, and gave one made on {seen} \
+                 before"
+            ),
             Self::OtherSuite { asked, found } => {
                 write!(f, "the mirror gives the suite `{found}` where `{asked}` was asked for")
             }
@@ -246,6 +266,7 @@ impl std::error::Error for ArchiveError {
             | Self::BadKey { .. }
             | Self::Signature { .. }
             | Self::Untimely { .. }
+            | Self::Older { .. }
             | Self::OtherSuite { .. } => None,
         }
     }

@@ -224,6 +224,11 @@ fn tar_of(files: &[(&str, &str)]) -> Vec<u8> {
 
 /// Lays an archive with one suite, `test`, into a folder, its description signed by `secret`.
 pub(crate) fn lay_archive(root: &Path, packages: &[TestPackage], secret: &Secret) {
+    lay_archive_of(Timestamp(NOW.0 - DAY), root, packages, secret);
+}
+
+/// The same, with a description made at another moment.
+pub(crate) fn lay_archive_of(date: Timestamp, root: &Path, packages: &[TestPackage], secret: &Secret) {
     let mut index = String::new();
     for package in packages {
         let path = root.join(package.filename());
@@ -241,7 +246,9 @@ pub(crate) fn lay_archive(root: &Path, packages: &[TestPackage], secret: &Secret
     let folder = root.join("dists/test/main/binary-amd64");
     fs::create_dir_all(&folder).unwrap();
     fs::write(folder.join("Packages"), &index).unwrap();
-    fs::write(root.join("dists/test/InRelease"), secret.sign(&release(&index, "Codename: test"))).unwrap();
+    let usual = format!("Date: {}", Timestamp(NOW.0 - DAY));
+    let text = release(&index, "Codename: test").replace(&usual, &format!("Date: {date}"));
+    fs::write(root.join("dists/test/InRelease"), secret.sign(&text)).unwrap();
 }
 
 /// Gives the text of a description of the suite with one index and the given further field.

@@ -11,10 +11,14 @@ const DOMAIN: &str = "debian.org";
 const VARIABLE: &str = "MKIMAGE_MIRROR";
 
 /// The root of an archive: the place that has `dists` and `pool`.
+///
+/// A mirror that nobody named for this has others behind it, which are asked for what it does not have: a host's apt
+/// may well be set up with a mirror of another suite, or of a part.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Mirror {
     place: Place,
     source: MirrorSource,
+    next: Option<Box<Mirror>>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,8 +42,8 @@ pub enum MirrorSource {
 }
 
 impl Mirror {
-    /// Chooses a mirror: what is given, else what `MKIMAGE_MIRROR` names, else the first mirror of Debian itself
-    /// in the host's apt configuration, else the distribution's primary mirror.
+    /// Chooses a mirror: what is given, else what `MKIMAGE_MIRROR` names, else the mirrors of Debian itself in the
+    /// host's apt configuration, one after the other, and at last the distribution's primary mirror.
     pub fn choose(given: Option<&str>) -> Result<Self, ArchiveError> {
         let variable = std::env::var(VARIABLE).ok().filter(|value| !value.is_empty());
         Self::choose_from(given, variable.as_deref(), Path::new("/etc/apt"))
@@ -52,12 +56,28 @@ impl Mirror {
         if let Some(location) = variable {
             return Self::named(location, MirrorSource::Environment);
         }
+        let mut mirrors: Vec<Self> = Vec::new();
         for (file, location) in apt_sources(apt) {
-            if let Ok(mirror) = Self::named(&location, MirrorSource::Apt(file)) {
-                return Ok(mirror);
+            if let Ok(mirror) = Self::named(&location, MirrorSource::Apt(file))
+                && mirrors.iter().all(|other| other.place != mirror.place)
+            {
+                mirrors.push(mirror);
             }
         }
-        Self::named(&format!("http://deb.{DOMAIN}/debian"), MirrorSource::Primary)
+        let primary = Self::named(&format!("http://deb.{DOMAIN}/debian"), MirrorSource::Primary)?;
+        mirrors.retain(|mirror| mirror.place != primary.place);
+        Ok(mirrors.into_iter().rev().fold(primary, |next, mirror| mirror.before(next)))
+    }
+
+    /// Puts another mirror behind this one.
+    pub(crate) fn before(self, next: Self) -> Self {
+        Self { next: Some(Box::new(next)), ..self }
+    }
+
+    /// Gives this mirror and those behind it, each alone.
+    pub(crate) fn each(&self) -> impl Iterator<Item = Self> {
+        let mirrors = std::iter::successors(Some(self), |mirror| mirror.next.as_deref());
+        mirrors.map(|mirror| Self { next: None, ..mirror.clone() })
     }
 
     /// Takes an `http:`, `https:` or `file:` address, or the path of a folder.
@@ -101,7 +121,7 @@ impl Mirror {
         } else {
             return bad("it is neither an address nor a path");
         };
-        Ok(Self { place, source })
+        Ok(Self { place, source, next: None })
     }
 }
 
@@ -223,6 +243,20 @@ mod tests {
         let near = choose(None, None);
         assert_eq!(near.to_string(), "http://near.example.org/debian");
         assert_eq!(near.source(), &MirrorSource::Apt(apt.path().join("sources.list")));
+    }
+
+    #[test]
+    fn behind_the_mirrors_of_apt_stands_the_primary_one_and_behind_a_named_one_nothing() {
+        let lines = "deb http://a.example.org/debian bookworm main\ndeb http://b.example.org/debian trixie main\n\
+            deb http://a.example.org/debian/ bookworm-updates main\n";
+        let apt = apt(&[("sources.list", lines)]);
+        let each = |given| {
+            let mirror = Mirror::choose_from(given, None, apt.path()).unwrap();
+            mirror.each().map(|mirror| mirror.to_string()).collect::<Vec<_>>()
+        };
+        let (a, b) = ("http://a.example.org/debian".to_owned(), "http://b.example.org/debian".to_owned());
+        assert_eq!(each(None), [a, b, primary()]);
+        assert_eq!(each(Some("/srv/debian")), ["/srv/debian"]);
     }
 
     #[test]

@@ -49,6 +49,13 @@ impl Keyring {
         Self { keys: keys.flatten().collect() }
     }
 
+    /// Gives the fingerprints of the primary keys, sorted.
+    pub(crate) fn fingerprints(&self) -> Vec<String> {
+        let mut fingerprints: Vec<String> = self.keys.iter().map(|key| name_of(&key.primary_key)).collect();
+        fingerprints.sort();
+        fingerprints
+    }
+
     /// Reads the keys in a file, which may be armoured or not.
     pub fn read(path: &Path) -> Result<Self, ArchiveError> {
         let name = path.display().to_string();

@@ -82,10 +82,10 @@ impl Transport {
         Self { mirror, agent: config.new_agent(), progress, cancel, patience }
     }
 
-    /// Reads a small file of unknown size; none if the mirror does not have it.
+    /// Reads a small file of unknown size; none if the mirror, those behind it apart, does not have it.
     pub(crate) fn read(&self, path: &str, limit: u64) -> Result<Option<Vec<u8>>, ArchiveError> {
-        self.persist(path, || {
-            let (mut body, _) = self.open(path, 0)?;
+        self.persist(&self.mirror, path, || {
+            let (mut body, _) = self.open(&self.mirror, path, 0)?;
             let mut bytes = Vec::new();
             self.pump(&mut body, limit, |piece| {
                 bytes.extend_from_slice(piece);
@@ -95,8 +95,8 @@ impl Transport {
         })
     }
 
-    /// Fetches a file that must be as `expected` into `path`, which is written anew; false if the mirror does not
-    /// have it. Only when this gives true may the file be looked at.
+    /// Fetches a file that must be as `expected` into `path`, which is written anew; false if neither the mirror nor
+    /// any behind it has it. Only when this gives true may the file be looked at.
     pub(crate) fn download(
         &self,
         stage: Stage,
@@ -104,31 +104,35 @@ impl Transport {
         expected: Expected,
         to: &Path,
     ) -> Result<bool, ArchiveError> {
-        let file = File::options().create(true).truncate(true).read(true).write(true).open(to);
-        let file =
-            file.map_err(|source| ArchiveError::Cache { doing: "create", path: to.to_owned(), source })?;
-        let mut download =
-            Download { path: to, file, digest: Sha256Builder::new(), received: 0, reported: 0 };
-        let came = self.persist(path, || self.continue_download(stage, path, expected, &mut download))?;
-        if came.is_none() {
-            return Ok(false);
+        for mirror in self.mirror.each() {
+            let file = File::options().create(true).truncate(true).read(true).write(true).open(to);
+            let file =
+                file.map_err(|source| ArchiveError::Cache { doing: "create", path: to.to_owned(), source })?;
+            let mut download =
+                Download { path: to, file, digest: Sha256Builder::new(), received: 0, reported: 0 };
+            let attempt = || self.continue_download(stage, &mirror, path, expected, &mut download);
+            if self.persist(&mirror, path, attempt)?.is_none() {
+                continue;
+            }
+            let found = download.digest.finish();
+            if found != expected.sha256 {
+                let address = mirror.address(path);
+                return Err(ArchiveError::Mismatch { address, expected: expected.sha256, found });
+            }
+            return Ok(true);
         }
-        let found = download.digest.finish();
-        if found != expected.sha256 {
-            let address = self.mirror.address(path);
-            return Err(ArchiveError::Mismatch { address, expected: expected.sha256, found });
-        }
-        Ok(true)
+        Ok(false)
     }
 
     fn continue_download(
         &self,
         stage: Stage,
+        mirror: &Mirror,
         path: &str,
         expected: Expected,
         download: &mut Download<'_>,
     ) -> Result<(), Fault> {
-        let (mut body, offset) = self.open(path, download.received)?;
+        let (mut body, offset) = self.open(mirror, path, download.received)?;
         if offset != download.received {
             download.start_over().map_err(|source| download.cannot_write(source))?;
         }
@@ -154,6 +158,7 @@ impl Transport {
     /// Makes attempts until one succeeds, fails for good, or all were made.
     fn persist<T>(
         &self,
+        mirror: &Mirror,
         path: &str,
         mut attempt: impl FnMut() -> Result<T, Fault>,
     ) -> Result<Option<T>, ArchiveError> {
@@ -172,7 +177,7 @@ impl Transport {
                     wait *= 2;
                 }
                 Err(Fault::Network(source)) => {
-                    return Err(ArchiveError::Network { address: self.mirror.address(path), source });
+                    return Err(ArchiveError::Network { address: mirror.address(path), source });
                 }
             }
         }
@@ -189,8 +194,8 @@ impl Transport {
     }
 
     /// Opens a file of the mirror from byte `from` on; gives also the byte that it really begins with.
-    fn open(&self, path: &str, from: u64) -> Result<(Stream, u64), Fault> {
-        match self.mirror.place() {
+    fn open(&self, mirror: &Mirror, path: &str, from: u64) -> Result<(Stream, u64), Fault> {
+        match mirror.place() {
             Place::Folder(root) => match File::open(root.join(path)) {
                 Ok(file) => Ok((Stream::File(file), 0)),
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {
@@ -198,7 +203,7 @@ impl Transport {
                         return Err(Fault::Absent);
                     }
                     let problem = "there is no such folder";
-                    let location = self.mirror.to_string();
+                    let location = mirror.to_string();
                     Err(Fault::Final(ArchiveError::BadMirror { location, problem }))
                 }
                 Err(source) => {

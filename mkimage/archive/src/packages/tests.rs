@@ -1,7 +1,7 @@
 //! A whole archive in a folder, from its description to unpacked packages, and what may go wrong on the way.
 
 use super::*;
-use crate::fixture::{DAY, NOW, Secret, TestPackage, lay_archive};
+use crate::fixture::{DAY, NOW, Secret, TestPackage, lay_archive, lay_archive_of};
 use crate::{Cache, Keyring, Mirror, Silent};
 use mkimage_deb::Timestamp;
 use mkimage_resolve::{Request, Role, Wanted, resolve};
@@ -195,6 +195,52 @@ fn suites_components_and_architectures_that_are_not_there_are_named() {
         assert!(matches!(error, ArchiveError::NoSuchIndex { .. }), "{error}");
         assert!(error.to_string().contains("the components main for the architectures amd64"), "{error}");
     }
+}
+
+#[test]
+fn what_a_mirror_of_the_host_does_not_have_comes_from_the_next_one() {
+    let world = World::new();
+    let partial = world.folder.path().join("partial-mirror");
+    fs::create_dir(&partial).unwrap();
+    let whole = Mirror::at(world.mirror().to_str().unwrap()).unwrap();
+    let mirror = Mirror::at(partial.to_str().unwrap()).unwrap().before(whole.clone());
+    let archive = || Archive { mirror: mirror.clone(), ..world.archive() };
+    // Neither the suite nor an index nor a package is where apt would look first.
+    let release = archive().release("test").unwrap();
+    let index = archive().index(&release, &["main"], "amd64").unwrap();
+    assert_eq!(index.packages().len(), 2);
+    assert_eq!(archive().packages(&world.chosen()).unwrap().len(), 2);
+    let error = archive().release("trixy").unwrap_err();
+    assert!(
+        matches!(&error, ArchiveError::NoSuchSuite { address, .. } if *address == whole.address("dists/trixy/InRelease")),
+        "{error}"
+    );
+}
+
+#[test]
+fn a_description_older_than_the_one_seen_before_is_refused_and_a_newer_one_is_not() {
+    let world = World::new();
+    let day = |days: u64| Timestamp(NOW.0 - days * DAY);
+    let lay =
+        |days| lay_archive_of(day(days), &world.mirror(), &[TestPackage::new("app", "")], &world.secret);
+    for days in [9, 5, 5] {
+        lay(days);
+        assert_eq!(world.archive().release("test").unwrap().date, day(days));
+    }
+    lay(6);
+    let error = world.archive().release("test").unwrap_err();
+    assert!(
+        matches!(&error, ArchiveError::Older { offered, seen, .. } if (*offered, *seen) == (day(6), day(5))),
+        "{error}"
+    );
+    assert!(error.help().unwrap().contains("another mirror"));
+    assert!(error.to_string().contains(world.mirror().to_str().unwrap()), "{error}");
+
+    // Another mirror may be behind; whoever names it knows that.
+    let other = world.folder.path().join("other");
+    fs::rename(world.mirror(), &other).unwrap();
+    let archive = Archive { mirror: Mirror::at(other.to_str().unwrap()).unwrap(), ..world.archive() };
+    assert_eq!(archive.release("test").unwrap().date, day(6));
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 use crate::archive::Archive;
 use crate::cache::Cache;
+use crate::damage::checksum;
 use crate::error::ArchiveError;
 use crate::progress::{Amount, Stage};
 use crate::release::{Verified, bad_control};
@@ -13,7 +14,7 @@ use std::io::{self, Read};
 use std::path::Path;
 
 /// What a text in the cache begins with; the number grows when what is kept of an index changes.
-const HEADER: &str = "# mkimage index 1, ";
+const HEADER: &str = "# mkimage index 2, ";
 
 /// The packages of a suite, made from verified bytes only.
 #[derive(Clone, Debug)]
@@ -129,6 +130,11 @@ fn offer(release: &Verified<Release>, component: &str, architecture: &str) -> Re
     })
 }
 
+/// Gives the first line of a stored index, which tells whether the rest is whole.
+fn header(reduced: &str) -> String {
+    format!("{HEADER}{} bytes, checksum {:08x}", reduced.len(), checksum(reduced.as_bytes()))
+}
+
 fn decompressed(path: &Path, name: &str) -> io::Result<String> {
     let file = File::open(path)?;
     let mut text = String::new();
@@ -158,19 +164,18 @@ impl Cache {
         self.root().join(format!("indices/{}", file.sha256))
     }
 
-    /// Reads an index and makes sure that it is whole: the length of the rest stands in the first line.
+    /// Reads an index and makes sure that it is whole: the checksum of the rest stands in the first line.
     fn stored_index(&self, file: &ReleaseFile) -> io::Result<String> {
         let text = fs::read_to_string(self.index_path(file))?;
         let (first, rest) = text.split_once('\n').unwrap_or((&text, ""));
-        let length = first.strip_prefix(HEADER).and_then(|rest| rest.strip_suffix(" bytes"));
-        if length.and_then(|length| length.parse().ok()) != Some(rest.len()) {
+        if first != header(rest) {
             return Err(io::Error::new(io::ErrorKind::InvalidData, "it is damaged"));
         }
         Ok(text)
     }
 
     fn keep_index(&self, file: &ReleaseFile, reduced: &str) -> Result<String, ArchiveError> {
-        let text = format!("{HEADER}{} bytes\n{reduced}", reduced.len());
+        let text = format!("{}\n{reduced}", header(reduced));
         self.place(&self.index_path(file), text.as_bytes())?;
         self.forget_indices();
         Ok(text)

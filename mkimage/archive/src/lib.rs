@@ -13,6 +13,7 @@
 
 mod archive;
 mod cache;
+mod damage;
 mod error;
 #[cfg(test)]
 mod fixture;

@@ -73,8 +73,7 @@ impl Archive {
     fn missing<'a>(&self, chosen: &'a [Chosen], unpack: bool) -> Missing<'a> {
         let mut missing = Missing::default();
         for chosen in chosen.iter().filter(|chosen| !self.cache.is_unpacked(&chosen.sha256)) {
-            let package = std::fs::metadata(self.cache.package(&chosen.sha256));
-            if !package.is_ok_and(|metadata| metadata.len() == chosen.size) {
+            if !self.cache.has_package(chosen) {
                 missing.to_download.push(chosen);
             } else if unpack {
                 missing.to_unpack.push(chosen);

@@ -1,6 +1,7 @@
 //! Packages unpacked into the cache: decompressed once, then only read.
 
 use crate::cache::{Cache, UnpackedPaths};
+use crate::damage::{Sound, Summing, checksum};
 use crate::error::ArchiveError;
 use mkimage_deb::{Deb, DebError, Sha256, container};
 use mkimage_resolve::{Chosen, Role};
@@ -8,6 +9,7 @@ use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{self, BufReader, Write};
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 /// A package that is ready to be laid into an image.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,10 +32,24 @@ pub struct Unpacked {
     pub data_size: u64,
 }
 
+/// The data and the control archive of a package, as they were when last looked at.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Record {
+    data: Sound,
+    control: Sound,
+}
+
 impl Cache {
-    /// Says whether a package is unpacked and its files have the sizes that were recorded.
+    /// Says whether a package is unpacked and its files still are what they were.
     pub(crate) fn is_unpacked(&self, digest: &Sha256) -> bool {
-        self.unpacked_sizes(digest).is_some()
+        self.intact(digest).is_some()
+    }
+
+    /// Says whether the `.deb` of a package is there, and has its digest: it may have been fetched long ago.
+    pub(crate) fn has_package(&self, chosen: &Chosen) -> bool {
+        let path = self.package(&chosen.sha256);
+        fs::metadata(&path).is_ok_and(|metadata| metadata.len() == chosen.size)
+            && fs::read(&path).is_ok_and(|bytes| Sha256::of(&bytes) == chosen.sha256)
     }
 
     /// Unpacks a `.deb` whose digest was checked, and removes it.
@@ -60,14 +76,22 @@ impl Cache {
         let deb = Deb::open(BufReader::with_capacity(128 << 10, file)).map_err(bad)?;
         deb.control_members().map_err(bad)?;
         fs::write(&control, deb.control_tar()).map_err(cannot("write", &control))?;
-        let control_size = deb.control_tar().len();
-        let mut out = File::create(&data).map_err(cannot("create", &data))?;
-        let data_size = deb.copy_data_tar(&mut out).map_err(bad)?;
+        let control_sum = checksum(deb.control_tar());
+        let mut out = Summing::new(File::create(&data).map_err(cannot("create", &data))?);
+        deb.copy_data_tar(&mut out).map_err(bad)?;
         out.flush().map_err(cannot("write", &data))?;
         let paths = self.unpacked(digest);
         self.finish(&data, &paths.data)?;
         self.finish(&control, &paths.control)?;
-        self.place(&paths.complete, format!("data {data_size}\ncontrol {control_size}\n").as_bytes())
+        let sound =
+            |path: &Path, sum| Sound::of(path, sum, SystemTime::now()).map_err(cannot("look at", path));
+        let (data, control) = (sound(&paths.data, out.sum())?, sound(&paths.control, control_sum)?);
+        self.record(digest, Record { data, control })
+    }
+
+    fn record(&self, digest: &Sha256, record: Record) -> Result<(), ArchiveError> {
+        let Record { data, control } = record;
+        self.place(&self.unpacked(digest).complete, format!("data {data}\ncontrol {control}\n").as_bytes())
     }
 
     /// Gives what was unpacked of a package.
@@ -82,7 +106,7 @@ impl Cache {
         };
         let control = container::control_members(&read(&paths.control)?)
             .map_err(|source| ArchiveError::BadPackage { name: chosen.name.clone(), source })?;
-        let data_size = self.unpacked_sizes(&chosen.sha256).map_or(0, |(data, _)| data);
+        let data_size = fs::metadata(&paths.data).map_err(cannot("look at", &paths.data))?.len();
         Ok(Unpacked {
             name: chosen.name.clone(),
             version: chosen.version.to_string(),
@@ -95,15 +119,29 @@ impl Cache {
         })
     }
 
-    /// Gives the sizes of a package's data and control archives, if both are there as they were recorded.
-    fn unpacked_sizes(&self, digest: &Sha256) -> Option<(u64, u64)> {
+    /// Gives what a package's archives are, if both are there and whole.
+    ///
+    /// Where their contents had to be read to know that, what is to be seen of them now is recorded, so that they need
+    /// not be read the next time; while another run writes, that is left for later.
+    fn intact(&self, digest: &Sha256) -> Option<Record> {
         let UnpackedPaths { data, control, complete } = self.unpacked(digest);
         let record = fs::read_to_string(complete).ok()?;
         let mut lines = record.lines();
-        let data_size: u64 = lines.next()?.strip_prefix("data ")?.parse().ok()?;
-        let control_size: u64 = lines.next()?.strip_prefix("control ")?.parse().ok()?;
-        let is_whole = |path: &Path, size| fs::metadata(path).is_ok_and(|metadata| metadata.len() == size);
-        (is_whole(&data, data_size) && is_whole(&control, control_size)).then_some((data_size, control_size))
+        let recorded = Record {
+            data: lines.next()?.strip_prefix("data ")?.parse().ok()?,
+            control: lines.next()?.strip_prefix("control ")?.parse().ok()?,
+        };
+        let now = Record {
+            data: recorded.data.checked(&data, SystemTime::now())?,
+            control: recorded.control.checked(&control, SystemTime::now())?,
+        };
+        if now != recorded
+            && let Ok(Some(_alone)) = self.try_occupy()
+        {
+            // It only saves time.
+            let _ = self.record(digest, now);
+        }
+        Some(now)
     }
 }
 

@@ -1,6 +1,7 @@
 //! A whole archive in a folder, from its description to unpacked packages, and what may go wrong on the way.
 
 use super::*;
+use crate::cache::UnpackedPaths;
 use crate::fixture::{DAY, NOW, Secret, TestPackage, lay_archive, lay_archive_of};
 use crate::{Cache, Keyring, Mirror, Silent};
 use mkimage_deb::Timestamp;
@@ -156,16 +157,77 @@ fn files_of_the_cache_that_lost_or_gained_bytes_are_made_anew() {
     assert_eq!(world.archive().packages(&chosen).unwrap(), packages);
 }
 
+/// Changes one byte in the middle of a file, and nothing else about it.
+fn flip(path: &Path) {
+    let modified = fs::metadata(path).unwrap().modified().unwrap();
+    let mut bytes = fs::read(path).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    fs::write(path, bytes).unwrap();
+    fs::File::options().write(true).open(path).unwrap().set_modified(modified).unwrap();
+}
+
 #[test]
-fn an_index_that_lost_bytes_in_the_cache_is_fetched_anew() {
+fn a_byte_that_changed_in_the_cache_is_noticed_and_the_package_made_anew() {
+    let world = World::new();
+    let chosen = world.chosen();
+    let packages = world.archive().packages(&chosen).unwrap();
+    let whole = fs::read(&packages[0].data).unwrap();
+    let control = world.archive().cache.unpacked(&chosen[0].sha256).control;
+    for path in [&packages[0].data, &control] {
+        flip(path);
+        assert_eq!(world.archive().packages(&chosen).unwrap(), packages);
+        assert_eq!(fs::read(&packages[0].data).unwrap(), whole);
+    }
+    let record = world.archive().cache.unpacked(&chosen[0].sha256).complete;
+    for garbage in ["", "data 1\ncontrol 1\n", "data x\n"] {
+        fs::write(&record, garbage).unwrap();
+        assert_eq!(world.archive().packages(&chosen).unwrap(), packages);
+    }
+}
+
+#[test]
+fn a_package_that_went_bad_before_it_was_unpacked_is_fetched_anew() {
+    let world = World::new();
+    let chosen = world.chosen();
+    world.archive().fetch(&chosen).unwrap();
+    flip(&world.archive().cache.package(&chosen[0].sha256));
+    let fetched = world.archive().fetch(&chosen).unwrap();
+    assert_eq!((fetched.downloaded, fetched.cached), (1, 1));
+    flip(&world.archive().cache.package(&chosen[0].sha256));
+    assert_eq!(world.archive().packages(&chosen).unwrap().len(), 2);
+    assert!(world.cached().iter().all(|file| file.starts_with("unpacked/")), "{:?}", world.cached());
+}
+
+#[test]
+fn a_cache_that_was_copied_is_looked_through_once_and_needs_no_mirror() {
+    let world = World::new();
+    let chosen = world.chosen();
+    let packages = world.archive().packages(&chosen).unwrap();
+    remove_mirror(&world);
+    let UnpackedPaths { data, complete, .. } = world.archive().cache.unpacked(&chosen[0].sha256);
+    let copy = data.with_extension("copy");
+    fs::copy(&data, &copy).unwrap();
+    fs::rename(&copy, &data).unwrap();
+    let before = fs::read_to_string(&complete).unwrap();
+    assert_eq!(world.archive().packages(&chosen).unwrap(), packages);
+    assert_ne!(fs::read_to_string(&complete).unwrap(), before);
+    assert_eq!(world.archive().packages(&chosen).unwrap(), packages);
+}
+
+#[test]
+fn an_index_that_was_damaged_in_the_cache_is_fetched_anew() {
     let world = World::new();
     let before = world.chosen();
     let folder = world.folder.path().join("cache/indices");
     let path = fs::read_dir(&folder).unwrap().next().unwrap().unwrap().path();
     let text = fs::read_to_string(&path).unwrap();
-    fs::write(&path, &text[..text.len() / 2]).unwrap();
-    assert_eq!(world.chosen(), before);
-    assert_eq!(fs::read_to_string(&path).unwrap(), text);
+    let letter = text.replacen("library", "librarx", 1);
+    for damaged in [&text.as_bytes()[..text.len() / 2], letter.as_bytes(), b"", b"\xff\xfe garbage"] {
+        fs::write(&path, damaged).unwrap();
+        assert_eq!(world.chosen(), before);
+        assert_eq!(fs::read_to_string(&path).unwrap(), text);
+    }
 }
 
 #[test]

@@ -46,13 +46,16 @@ fn assert_says(result: Result<Vec<String>, String>, expected: &str) {
     assert!(problem.contains(expected), "`{problem}` does not say `{expected}`");
 }
 
+/// By the clock on the wall, since keys do expire: Debian's are good for eight years, and the first of these to go was
+/// made in 2023. Half a year before, newer ones are long published, and are to be put in `keys/`.
 #[test]
-fn all_shipped_keys_can_be_read_and_are_valid_today() {
+fn all_shipped_keys_can_be_read_and_are_good_for_half_a_year_more() {
+    let soon = Timestamp(Timestamp::now().0 + 180 * DAY);
     let mut fingerprints = Vec::new();
     for (name, bytes) in SHIPPED {
         for key in parse_keys(name, bytes).unwrap() {
-            let newest = check_certificate(&key, NOW).unwrap();
-            check_age(&key.primary_key, newest, NOW.0, NOW).unwrap();
+            let newest = check_certificate(&key, soon).unwrap();
+            check_age(&key.primary_key, newest, NOW.0, soon).unwrap();
             fingerprints.push(name_of(&key.primary_key));
         }
     }

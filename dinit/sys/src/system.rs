@@ -109,3 +109,18 @@ fn clock(which: nix::time::ClockId) -> Option<(i64, u64)> {
     let time = which.now().ok()?;
     Some((time.tv_sec(), u64::try_from(time.tv_nsec()).unwrap_or(0)))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn code_and_constants_that_were_let_go_of_are_there_when_they_are_used() {
+        const WORDS: [&str; 3] = ["one", "two", "three"];
+        let before: Vec<String> = WORDS.iter().map(|word| word.repeat(3)).collect();
+        unmap_code();
+        let after: Vec<String> = WORDS.iter().map(|word| word.repeat(3)).collect();
+        assert_eq!(before, after);
+        assert!(monotonic_nanoseconds() > 0);
+    }
+}

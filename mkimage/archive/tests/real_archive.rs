@@ -31,7 +31,7 @@ fn is_skipped<T>(result: &Result<T, ArchiveError>) -> bool {
 fn lock(index: &PackageIndex, packages: &[&str]) -> Lock {
     let packages = packages.iter().map(|name| Wanted::any(name)).collect();
     let request = Request { packages, essential: false, ..Request::image("trixie", "amd64") };
-    Lock::new(&request, resolve(&request, index).unwrap())
+    Lock::new(&request, None, resolve(&request, index).unwrap())
 }
 
 #[test]

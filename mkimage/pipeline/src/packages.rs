@@ -11,7 +11,7 @@ use std::sync::Arc;
 use anyhow::{Context, Result, anyhow, bail};
 use mkimage_archive::{Archive, ArchiveError, Cache, Cancel, Keyring, Mirror, Unpacked};
 use mkimage_deb::Timestamp;
-use mkimage_resolve::{Change, Forbidden, Lock, Request, Unsatisfiable, Wanted};
+use mkimage_resolve::{Change, Forbidden, Lock, Request, UnfitLock, Unsatisfiable, Wanted};
 
 use crate::manifest::Manifest;
 use crate::world::World;
@@ -33,6 +33,7 @@ pub fn request(manifest: &Manifest) -> Request {
     let (suite, architecture) = (archive.suite.get_ref(), archive.architecture.get_ref());
     let essential = manifest.packages.essential;
     let mut request = Request { essential, ..Request::image(suite, architecture) };
+    request.components = archive.components.iter().map(|name| name.get_ref().clone()).collect();
     request.packages = manifest.packages.include.iter().map(|name| Wanted::any(name.get_ref())).collect();
     request.files_only = manifest.kernel.iter().map(|kernel| Wanted::any(kernel.package.get_ref())).collect();
     for name in &manifest.packages.exclude {
@@ -50,13 +51,18 @@ pub fn lock_path(manifest: &Path) -> PathBuf {
 /// The lock for a manifest, and whether it had to be made or changed.
 pub fn lock(world: &World, manifest: &Manifest, locking: Locking) -> Result<(Lock, Outcome)> {
     let path = lock_path(&manifest.source.path);
-    let old = read(&path)?;
+    let old = read(world, &path, locking)?;
     let request = request(manifest);
     if locking != Locking::Update
         && let Some(lock) = &old
-        && lock.must_answer(&request).is_ok()
     {
-        return Ok((lock.clone(), Outcome::Unchanged));
+        match lock.must_answer(&request) {
+            Ok(()) => return Ok((lock.clone(), Outcome::Unchanged)),
+            Err(UnfitLock::Stale) => {}
+            Err(unfit @ UnfitLock::Forbidden { .. }) => {
+                bail!("`{}`: {unfit}\nhelp: {}", path.display(), unfit.help());
+            }
+        }
     }
     if locking == Locking::Exactly {
         let shown = path.display();
@@ -69,11 +75,12 @@ pub fn lock(world: &World, manifest: &Manifest, locking: Locking) -> Result<(Loc
             )),
         };
     }
-    let preferred = if locking == Locking::Update { None } else { old.as_ref() };
-    let lock = resolve(world, manifest, request, preferred)?;
+    let lock = resolve(world, manifest, request, old.as_ref(), locking)?;
+    if let Some(old) = old.as_ref().filter(|old| old.says_the_same(&lock)) {
+        return Ok((old.clone(), Outcome::Unchanged));
+    }
     write(world, &path, old.as_ref(), &lock)?;
-    let outcome = if old.as_ref() == Some(&lock) { Outcome::Unchanged } else { Outcome::Changed };
-    Ok((lock, outcome))
+    Ok((lock, Outcome::Changed))
 }
 
 /// Whether a lock file was written.
@@ -107,8 +114,8 @@ pub fn packages(
             );
         }
         world.ui.say(format_args!("The mirror no longer has {gone}; choosing anew what must change"));
-        let new = resolve(world, manifest, request(manifest), Some(&lock))?;
-        if new == lock {
+        let new = resolve(world, manifest, request(manifest), Some(&lock), Locking::AsNeeded)?;
+        if new.says_the_same(&lock) {
             bail!(
                 "the mirror's index names `{gone}`, but the mirror does not have it; try again later, or another mirror (MKIMAGE_MIRROR)"
             );
@@ -146,23 +153,25 @@ fn resolve(
     world: &World,
     manifest: &Manifest,
     mut request: Request,
-    preferred: Option<&Lock>,
+    old: Option<&Lock>,
+    locking: Locking,
 ) -> Result<Lock> {
     let archive = archive(world, manifest)?;
     world.ui.say(format_args!("Mirror: {} ({})", archive.mirror, archive.mirror.source()));
     let release = archive.release(manifest.archive.suite.get_ref()).map_err(told)?;
-    let components: Vec<&str> =
-        manifest.archive.components.iter().map(|name| name.get_ref().as_str()).collect();
-    let index =
-        archive.index(&release, &components, manifest.archive.architecture.get_ref()).map_err(told)?;
+    if let Some(old) = old {
+        old.must_not_go_back(release.date).map_err(|error| anyhow!("{error}\nhelp: {}", error.help()))?;
+    }
+    let components: Vec<&str> = request.components.iter().map(String::as_str).collect();
+    let index = archive.index(&release, &components, &request.architecture).map_err(told)?;
     world.go_on()?;
-    if let Some(lock) = preferred {
+    if let Some(lock) = old.filter(|_| locking != Locking::Update) {
         request.preferred = lock.versions();
     }
     let stage = world.ui.stage("resolve", "Resolving");
     let selection = mkimage_resolve::resolve(&request, index.packages())
         .map_err(|error| unsatisfiable(manifest, &error))?;
-    let lock = Lock::new(&request, selection);
+    let lock = Lock::new(&request, Some(release.date), selection);
     stage.done(format_args!("Resolved {} packages", lock.packages.len()));
     Ok(lock)
 }
@@ -208,7 +217,8 @@ fn chain(error: &dyn std::error::Error) -> String {
     text
 }
 
-fn read(path: &Path) -> Result<Option<Lock>> {
+/// Reads a lock; one that cannot be used is as good as none to who makes all anew.
+fn read(world: &World, path: &Path, locking: Locking) -> Result<Option<Lock>> {
     let text = match std::fs::read_to_string(path) {
         Ok(text) => text,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
@@ -218,14 +228,15 @@ fn read(path: &Path) -> Result<Option<Lock>> {
     };
     match Lock::parse(&path.display().to_string(), &text) {
         Ok(lock) => Ok(Some(lock)),
-        Err(problem) => bail!("{problem}\nhelp: remove the file to have it made anew"),
+        Err(problem) if locking == Locking::Update => {
+            world.ui.say(format_args!("{problem}"));
+            Ok(None)
+        }
+        Err(problem) => bail!("{problem}"),
     }
 }
 
 fn write(world: &World, path: &Path, old: Option<&Lock>, lock: &Lock) -> Result<()> {
-    if old == Some(lock) {
-        return Ok(());
-    }
     let written = crate::files::replace(path, lock.to_string().as_bytes());
     if let Err(error) = written {
         // An installation's own manifests are not the user's to change, and a build can go on without.

@@ -125,7 +125,7 @@ fn a_broken_lock_is_pointed_at_and_left_alone() {
     fs::write(place.lock(), broken).unwrap();
     let error = place.refused(&["fetch", "x.toml"]);
     assert!(error.starts_with("x.lock:2:1: error: "), "{error}");
-    assert!(error.contains("help: remove the file"), "{error}");
+    assert!(error.contains("help: let `mkimage lock --update` write the lock anew"), "{error}");
     assert_eq!(fs::read_to_string(place.lock()).unwrap(), broken);
 }
 

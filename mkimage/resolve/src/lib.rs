@@ -17,7 +17,7 @@ mod selection;
 mod similar;
 
 pub use explain::Unsatisfiable;
-pub use lock::{BadLock, Change, Lock, StaleLock};
+pub use lock::{BadLock, Change, Lock, OlderArchive, UnfitLock};
 pub use mkimage_deb::PackageIndex;
 pub use request::{Forbidden, Request, Wanted};
 pub use resolution::resolve;

@@ -1,19 +1,23 @@
 //! The lock: a selection written down for people, and read back with errors that name line and column.
 //!
 //! The text is control data (deb822(5)): a first stanza about the lock, then one for each package, sorted by
-//! name. The same selection always gives the same bytes.
+//! name. The same selection always gives the same bytes. A digest in the first stanza covers all the others say, so
+//! that a lock that was edited, or put together of two by a merge, is not mistaken for one that was resolved.
 
 use crate::request::Request;
 use crate::selection::{Because, Chosen, Role, Selection};
 use diagnostics::{Diagnostic, Severity, Span};
 use mkimage_deb::control::{Field, Stanza};
-use mkimage_deb::{Sha256, Version};
+use mkimage_deb::{Sha256, Timestamp, Version};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
 
 /// The version of the text format.
 const FORMAT: &str = "1";
+
+/// What to do about a lock that cannot be used.
+const WRITE_ANEW: &str = "let `mkimage lock --update` write the lock anew";
 
 /// What exactly an image is made of.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,13 +28,32 @@ pub struct Lock {
     pub architecture: String,
     /// The digest of the request that the lock answers.
     pub request: Sha256,
+    /// When the archive's description of the suite was made that the packages were chosen by, if that is known.
+    pub date: Option<Timestamp>,
     /// The packages, sorted by name.
     pub packages: Vec<Chosen>,
 }
 
-/// A lock that answers another request than the present one.
+/// Why a lock cannot be used for a request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum UnfitLock {
+    /// It was made for another request; that is what making it anew is for.
+    Stale,
+    /// It has a package that the request forbids, though it says it was made for it: it is not as it was resolved.
+    Forbidden {
+        /// The package.
+        name: String,
+    },
+}
+
+/// An archive that is older than the one a lock was made from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct StaleLock;
+pub struct OlderArchive {
+    /// When the archive's description of the suite was made.
+    pub offered: Timestamp,
+    /// When the one was made that the lock knows.
+    pub locked: Timestamp,
+}
 
 /// A lock that cannot be read, with all that is wrong with it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -65,21 +88,42 @@ pub enum Change {
 }
 
 impl Lock {
-    /// Writes down what was chosen for `request`.
-    pub fn new(request: &Request, selection: Selection) -> Self {
+    /// Writes down what was chosen for `request` from an archive whose description was made on `date`.
+    pub fn new(request: &Request, date: Option<Timestamp>, selection: Selection) -> Self {
         let mut packages = selection.packages;
         packages.sort_by(|a, b| a.name.cmp(&b.name));
         Self {
             suite: request.suite.clone(),
             architecture: request.architecture.clone(),
             request: request.digest(),
+            date,
             packages,
         }
     }
 
-    /// Makes sure that the lock was made for `request`.
-    pub fn must_answer(&self, request: &Request) -> Result<(), StaleLock> {
-        if self.request == request.digest() { Ok(()) } else { Err(StaleLock) }
+    /// Makes sure that the lock was made for `request` and has nothing that it forbids.
+    pub fn must_answer(&self, request: &Request) -> Result<(), UnfitLock> {
+        if self.request != request.digest() {
+            return Err(UnfitLock::Stale);
+        }
+        match request.forbidden.iter().find(|forbidden| self.package(&forbidden.name).is_some()) {
+            Some(forbidden) => Err(UnfitLock::Forbidden { name: forbidden.name.clone() }),
+            None => Ok(()),
+        }
+    }
+
+    /// Makes sure that an archive whose description was made on `offered` is not older than the one the lock was
+    /// made from: whoever can hold back what is new could bring back what was mended since.
+    pub fn must_not_go_back(&self, offered: Timestamp) -> Result<(), OlderArchive> {
+        match self.date {
+            Some(locked) if offered < locked => Err(OlderArchive { offered, locked }),
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether both answer the same request with the same packages, from whatever day's archive.
+    pub fn says_the_same(&self, other: &Self) -> bool {
+        Self { date: other.date, ..self.clone() } == *other
     }
 
     /// Gives the versions by name, for [`Request::preferred`] when the lock is made anew.
@@ -129,6 +173,36 @@ impl Lock {
         changes
     }
 
+    /// Gives the first block but for the digest over all.
+    fn head(&self) -> String {
+        let Self { suite, architecture, request, .. } = self;
+        let date = self.date.map(|date| format!("Date: {date}\n")).unwrap_or_default();
+        format!(
+            "Lock-Format: {FORMAT}\nSuite: {suite}\nArchitecture: {architecture}\nRequest: {request}\n{date}"
+        )
+    }
+
+    /// Gives the blocks of the packages.
+    fn blocks(&self) -> String {
+        let mut text = String::new();
+        for package in &self.packages {
+            let Chosen { name, version, architecture, size, sha256, filename, because, role } = package;
+            text.push_str(&format!(
+                "\nPackage: {name}\nVersion: {version}\nArchitecture: {architecture}\nSize: {size}\n\
+                 SHA256: {sha256}\nFilename: {filename}\nBecause: {because}\n"
+            ));
+            if *role != Role::Normal {
+                text.push_str(&format!("Role: {}\n", role.as_str()));
+            }
+        }
+        text
+    }
+
+    /// Gives the digest that a lock carries over all else it says.
+    fn seal(head: &str, blocks: &str) -> Sha256 {
+        Sha256::of(format!("{head}{blocks}").as_bytes())
+    }
+
     /// Reads a lock; `file` is what problems call the text.
     pub fn parse(file: &str, text: &str) -> Result<Self, BadLock> {
         let mut reader = Reader { file, text, problems: Vec::new() };
@@ -146,24 +220,8 @@ impl fmt::Display for Lock {
             f,
             "# What the image is made of. Written by `mkimage lock`; not meant to be edited by hand."
         )?;
-        writeln!(f, "Lock-Format: {FORMAT}")?;
-        writeln!(f, "Suite: {}", self.suite)?;
-        writeln!(f, "Architecture: {}", self.architecture)?;
-        writeln!(f, "Request: {}", self.request)?;
-        for package in &self.packages {
-            writeln!(f)?;
-            writeln!(f, "Package: {}", package.name)?;
-            writeln!(f, "Version: {}", package.version)?;
-            writeln!(f, "Architecture: {}", package.architecture)?;
-            writeln!(f, "Size: {}", package.size)?;
-            writeln!(f, "SHA256: {}", package.sha256)?;
-            writeln!(f, "Filename: {}", package.filename)?;
-            writeln!(f, "Because: {}", package.because)?;
-            if package.role != Role::Normal {
-                writeln!(f, "Role: {}", package.role.as_str())?;
-            }
-        }
-        Ok(())
+        let (head, packages) = (self.head(), self.blocks());
+        write!(f, "{head}Body-SHA256: {}\n{packages}", Self::seal(&head, &packages))
     }
 }
 
@@ -173,7 +231,7 @@ struct Reader<'a> {
     problems: Vec<Diagnostic>,
 }
 
-const HEADER_FIELDS: &[&str] = &["Lock-Format", "Suite", "Architecture", "Request"];
+const HEADER_FIELDS: &[&str] = &["Lock-Format", "Suite", "Architecture", "Request", "Date", "Body-SHA256"];
 const PACKAGE_FIELDS: &[&str] =
     &["Package", "Version", "Architecture", "Size", "SHA256", "Filename", "Because", "Role"];
 
@@ -200,10 +258,20 @@ impl<'a> Reader<'a> {
         let suite = self.value(header, "Suite", "the name of a suite");
         let architecture = self.value(header, "Architecture", "the name of an architecture");
         let request = self.value(header, "Request", "a SHA-256 digest");
+        let date = match header.field("Date") {
+            Some(_) => Some(self.value(header, "Date", "a date")?),
+            None => None,
+        };
+        let seal: Option<Sha256> = self.value(header, "Body-SHA256", "a SHA-256 digest");
         let packages: Vec<Option<Chosen>> = packages.iter().map(|stanza| self.package(stanza)).collect();
         let packages: Vec<Chosen> = packages.into_iter().collect::<Option<_>>()?;
         self.sorted(&stanzas[1..]);
-        Some(Lock { suite: suite?, architecture: architecture?, request: request?, packages })
+        let lock = Lock { suite: suite?, architecture: architecture?, request: request?, date, packages };
+        if Lock::seal(&lock.head(), &lock.blocks()) != seal? && self.problems.is_empty() {
+            let message = "the lock was edited: this is not the digest of what it says".to_owned();
+            self.bad_value(header.field("Body-SHA256")?, message);
+        }
+        Some(lock)
     }
 
     fn package(&mut self, stanza: &Stanza<'a>) -> Option<Chosen> {
@@ -299,7 +367,7 @@ impl<'a> Reader<'a> {
     fn problem(&mut self, start: usize, end: usize, message: String) {
         let span = Span::new(start, end);
         let problem = Diagnostic::at(self.file, self.text.as_bytes(), span, Severity::Error, message);
-        self.problems.push(problem.with_help("let `mkimage lock` write the lock anew"));
+        self.problems.push(problem.with_help(WRITE_ANEW));
     }
 }
 
@@ -333,10 +401,40 @@ impl fmt::Display for BadLock {
 
 impl std::error::Error for BadLock {}
 
-impl fmt::Display for StaleLock {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the lock was made for another set of wanted packages")
+impl UnfitLock {
+    /// Says what the reader can do about it.
+    pub fn help(&self) -> &'static str {
+        WRITE_ANEW
     }
 }
 
-impl std::error::Error for StaleLock {}
+impl fmt::Display for UnfitLock {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Stale => f.write_str("the lock was made for another set of wanted packages"),
+            Self::Forbidden { name } => write!(f, "the lock has the forbidden package `{name}`"),
+        }
+    }
+}
+
+impl std::error::Error for UnfitLock {}
+
+impl OlderArchive {
+    /// Says what the reader can do about it.
+    pub fn help(&self) -> &'static str {
+        "name another mirror with `MKIMAGE_MIRROR` or in the manifest: this one is behind, or somebody holds back what \
+         is new; to go back on purpose, remove the lock first"
+    }
+}
+
+impl fmt::Display for OlderArchive {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { offered, locked } = self;
+        write!(
+            f,
+            "the archive's description of {offered} is older than the one of {locked} that the lock was made from"
+        )
+    }
+}
+
+impl std::error::Error for OlderArchive {}

@@ -11,6 +11,8 @@ pub struct Request {
     pub suite: String,
     /// The architecture of the packages, such as `amd64`.
     pub architecture: String,
+    /// The parts of the suite that packages may come from, such as `main`; the index is made of these.
+    pub components: Vec<String>,
     /// The packages that must be there, with all they depend on.
     pub packages: Vec<Wanted>,
     /// The packages of which only the files are taken: no dependencies, and no configuring.
@@ -52,6 +54,7 @@ impl Request {
         Self {
             suite: suite.to_owned(),
             architecture: architecture.to_owned(),
+            components: Vec::new(),
             packages: Vec::new(),
             files_only: Vec::new(),
             essential: false,
@@ -71,6 +74,7 @@ impl Request {
         let mut text =
             format!("mkimage request 1\nsuite {}\narchitecture {}\n", self.suite, self.architecture);
         let mut lines: Vec<String> = Vec::new();
+        lines.extend(self.components.iter().map(|component| format!("component {component}")));
         lines.extend(self.packages.iter().map(|wanted| format!("package {wanted}")));
         lines.extend(self.files_only.iter().map(|wanted| format!("files-only {wanted}")));
         lines.extend(self.forbidden.iter().map(|forbidden| format!("forbidden {}", forbidden.name)));
@@ -142,6 +146,8 @@ mod tests {
         assert_ne!(digest, request(&["a", "b=1", "c"]).digest());
         assert_ne!(digest, Request { suite: "sid".into(), ..request(&["a", "b=1"]) }.digest());
         assert_ne!(digest, Request { essential: false, ..request(&["a", "b=1"]) }.digest());
+        let components = vec!["main".to_owned(), "contrib".to_owned()];
+        assert_ne!(digest, Request { components, ..request(&["a", "b=1"]) }.digest());
         let files_only = vec![Wanted::any("c")];
         assert_ne!(digest, Request { files_only, ..request(&["a", "b=1"]) }.digest());
         let preferred = [("a".to_owned(), "1".to_owned())].into();

@@ -5,7 +5,7 @@
 
 use crate::Options;
 use crate::error::Error;
-use crate::package::{Fate, Package, absolute_path};
+use crate::package::{Conffile, Fate, Package};
 use crate::root::Root;
 use crate::triggers::Interests;
 use md5::{Digest as _, Md5};
@@ -57,7 +57,7 @@ pub(crate) fn create(root: &Root, packages: &[Package<'_>], options: &Options) -
     by_name.sort_by(|a, b| (&a.name, &a.architecture).cmp(&(&b.name, &b.architecture)));
     let mut status = Vec::new();
     for package in &by_name {
-        status.extend(stanza(root, package)?);
+        status.extend(stanza(package)?);
         status.push(b'\n');
         write_info(root, package)?;
     }
@@ -128,8 +128,8 @@ fn member_mode(member: &str) -> u32 {
 }
 
 /// Writes a package's stanza of `status`.
-fn stanza(root: &Root, package: &Package<'_>) -> Result<Vec<u8>, Error> {
-    let conffiles = conffiles_field(root, package)?;
+fn stanza(package: &Package<'_>) -> Result<Vec<u8>, Error> {
+    let conffiles = conffiles_field(package)?;
     let mut text = Vec::new();
     let mut field = |name: &str, value: &[u8]| {
         text.extend_from_slice(name.as_bytes());
@@ -158,20 +158,19 @@ fn stanza(root: &Root, package: &Package<'_>) -> Result<Vec<u8>, Error> {
 
 /// Gives the field with the digest of each configuration file as its package ships it; dpkg keeps a line for those
 /// to be removed, too.
-fn conffiles_field(root: &Root, package: &Package<'_>) -> Result<Vec<u8>, Error> {
+fn conffiles_field(package: &Package<'_>) -> Result<Vec<u8>, Error> {
     let mut value = Vec::new();
-    for (path, fate) in package.conffiles() {
-        let path = absolute_path(path);
+    for Conffile { path, fate, shipped } in package.conffiles() {
         if fate == Fate::RemoveOnUpgrade {
             value.extend([b"\n ", path.as_slice(), b" newconffile remove-on-upgrade"].concat());
             continue;
         }
-        // The skeleton may leave out what a package ships; dpkg then takes the file as removed by the user.
-        let Some(content) = root.read(&path)? else { continue };
+        // Where something else than a plain file is shipped, dpkg has no digest either.
+        let Some(content) = shipped else { continue };
         value.extend_from_slice(b"\n ");
         value.extend_from_slice(&path);
         value.push(b' ');
-        for byte in Md5::digest(&content) {
+        for byte in Md5::digest(content) {
             value.extend_from_slice(format!("{byte:02x}").as_bytes());
         }
     }

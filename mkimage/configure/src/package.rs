@@ -11,6 +11,9 @@ pub struct PackageControl {
     pub members: BTreeMap<String, Vec<u8>>,
     /// The files of the package in the order of its archive.
     pub files: Vec<PackageFile>,
+    /// What the package ships at the paths that its member `conffiles` names, spelt as [`PackageFile::path`] is;
+    /// what is in the tree there may be the image's own.
+    pub conffiles: BTreeMap<Vec<u8>, Vec<u8>>,
 }
 
 /// One path of a package.
@@ -71,14 +74,47 @@ impl<'a> Package<'a> {
     }
 
     /// Gives the configuration files that the package declares.
-    pub(crate) fn conffiles(&self) -> Vec<(&'a [u8], Fate)> {
-        let lines = self.member("conffiles").unwrap_or_default().split(|byte| *byte == b'\n');
-        let declared = lines.map(|line| match line.trim_ascii().strip_prefix(b"remove-on-upgrade ") {
+    pub(crate) fn conffiles(&self) -> Vec<Conffile<'a>> {
+        let shipped: BTreeMap<Vec<u8>, &[u8]> = self
+            .control
+            .conffiles
+            .iter()
+            .map(|(path, content)| (absolute_path(path), content.as_slice()))
+            .collect();
+        let declared = declared_conffiles(self.control).map(|(path, fate)| {
+            let path = absolute_path(path);
+            Conffile { fate, shipped: shipped.get(&path).copied(), path }
+        });
+        declared.collect()
+    }
+}
+
+/// A configuration file that a package declares.
+pub(crate) struct Conffile<'a> {
+    pub(crate) path: Vec<u8>,
+    pub(crate) fate: Fate,
+    /// What the package ships there, if it is a plain file.
+    pub(crate) shipped: Option<&'a [u8]>,
+}
+
+impl PackageControl {
+    /// Whether the member `conffiles` names a path, in whatever spelling.
+    pub fn is_conffile(&self, path: &[u8]) -> bool {
+        let path = absolute_path(path);
+        declared_conffiles(self).any(|(declared, fate)| fate == Fate::Keep && absolute_path(declared) == path)
+    }
+}
+
+/// Gives the configuration files that a package declares.
+fn declared_conffiles(control: &PackageControl) -> impl Iterator<Item = (&[u8], Fate)> {
+    let text = control.members.get("conffiles").map(Vec::as_slice).unwrap_or_default();
+    let declared = text.split(|byte| *byte == b'\n').map(|line| {
+        match line.trim_ascii().strip_prefix(b"remove-on-upgrade ") {
             Some(path) => (path.trim_ascii(), Fate::RemoveOnUpgrade),
             None => (line.trim_ascii(), Fate::Keep),
-        });
-        declared.filter(|(path, _)| path.starts_with(b"/")).collect()
-    }
+        }
+    });
+    declared.filter(|(path, _)| path.starts_with(b"/"))
 }
 
 /// What a package wants of a configuration file; see deb-conffiles(5).

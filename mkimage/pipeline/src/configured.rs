@@ -20,7 +20,7 @@ use crate::world::World;
 use crate::{layers, ui};
 
 /// Changes whenever the same input gives another result.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
 /// How many results are kept for builds to come.
 const KEPT: usize = 4;
@@ -85,8 +85,8 @@ pub fn run(
     let root = work.path().join("root");
     let laid_out = materialise(&tree, &root, &Materialise { epoch, ..Materialise::default() })?;
     world.go_on()?;
-    let controls: Vec<PackageControl> =
-        package_layers.iter().filter(|layer| layer.package.role == Role::Normal).map(control).collect();
+    let normal = package_layers.iter().filter(|layer| layer.package.role == Role::Normal);
+    let controls = normal.map(control).collect::<Result<Vec<PackageControl>>>()?;
     let options = Options {
         architecture: manifest.archive.architecture.get_ref().clone(),
         source_date_epoch: u64::try_from(epoch).unwrap_or_default(),
@@ -137,13 +137,25 @@ fn take_kernel(layers: &mut [PackageLayer<'_>]) -> Result<KernelFiles> {
     Ok(KernelFiles { release, image })
 }
 
-fn control(layer: &PackageLayer<'_>) -> PackageControl {
+fn control(layer: &PackageLayer<'_>) -> Result<PackageControl> {
     let files = layer.layer.entries().iter().map(|(path, entry)| PackageFile {
         path: path.as_bytes().to_vec(),
         owner: Owner { uid: entry.uid, gid: entry.gid },
         mode: entry.mode,
     });
-    PackageControl { members: layer.package.control.clone(), files: files.collect() }
+    let mut control = PackageControl {
+        members: layer.package.control.clone(),
+        files: files.collect(),
+        conffiles: BTreeMap::new(),
+    };
+    for (path, entry) in layer.layer.entries() {
+        if let Some(content) = entry.content()
+            && control.is_conffile(path.as_bytes())
+        {
+            control.conffiles.insert(path.as_bytes().to_vec(), content.bytes()?);
+        }
+    }
+    Ok(control)
 }
 
 /// Every owner that is not the one the tree has.

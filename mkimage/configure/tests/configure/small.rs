@@ -29,6 +29,7 @@ pub(crate) const TESTS: &[(&str, Test)] = tests![
     nothing_outside_of_the_tree_changes_whatever_scripts_leave_in_it,
     a_failing_script_is_an_error_with_its_status_and_output,
     a_script_that_cannot_be_started_is_an_error,
+    a_configuration_file_is_known_by_what_its_package_ships,
     triggers_call_who_waits_after_all_are_configured,
     scripts_are_told_what_dpkg_tells_them,
     a_script_sees_no_network_no_other_processes_and_nothing_outside,
@@ -237,6 +238,27 @@ fn a_script_that_cannot_be_started_is_an_error() -> Result<(), Skipped> {
     control.members.insert("postinst".to_owned(), b"#!/usr/bin/absent\n".to_vec());
     let error = world.try_configure()?.expect_err("an error").to_string();
     assert!(error.starts_with("the postinst of `one` failed, it could not be started: "), "{error}");
+    Ok(())
+}
+
+fn a_configuration_file_is_known_by_what_its_package_ships() -> Result<(), Skipped> {
+    let mut world = World::new()?;
+    let list = "/etc/kept\n/etc/changed\nremove-on-upgrade /etc/old\n/etc/absent\n";
+    let control = world.package("one", "", &[("conffiles", list)]);
+    for path in ["./etc/kept", "etc/changed"] {
+        assert!(control.is_conffile(path.as_bytes()));
+        control.conffiles.insert(path.into(), b"shipped".to_vec());
+    }
+    assert!(!control.is_conffile(b"./etc/old") && !control.is_conffile(b"./etc"));
+    world.ship("./etc/kept", owner(0, 0), 0o644, "shipped");
+    world.ship("./etc/changed", owner(0, 0), 0o644, "the skeleton's");
+    world.configure()?;
+    let status = fs::read_to_string(world.place("/var/lib/dpkg/status")).expect("read");
+    let digest = "8407efe4e76e884909955a5e7293661e";
+    let expected = format!(
+        "\nConffiles:\n /etc/kept {digest}\n /etc/changed {digest}\n /etc/old newconffile remove-on-upgrade\n"
+    );
+    assert!(status.contains(&expected), "{status}");
     Ok(())
 }
 

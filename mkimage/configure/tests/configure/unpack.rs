@@ -3,6 +3,7 @@
 use mkimage_configure::{Owner, PackageControl, PackageFile};
 use mkimage_deb::Deb;
 use std::fs::{self, File, Permissions};
+use std::io::{Read, Write};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
@@ -31,7 +32,8 @@ pub(crate) fn unpack_all(debs: &Path, root: &Path) -> Vec<PackageControl> {
 
 fn unpack(path: &Path, root: &Path) -> PackageControl {
     let deb = Deb::open(File::open(path).expect("open")).expect("archive");
-    let mut control = PackageControl { members: deb.control_members().expect("control"), files: Vec::new() };
+    let mut control =
+        PackageControl { members: deb.control_members().expect("control"), ..PackageControl::default() };
     let mut data = Vec::new();
     deb.copy_data_tar(&mut data).expect("data");
     let mut archive = tar::Archive::new(data.as_slice());
@@ -62,7 +64,12 @@ fn unpack(path: &Path, root: &Path) -> PackageControl {
             fs::hard_link(root.join(std::ffi::OsStr::from_bytes(&target)), &place).expect("link");
         } else if kind.is_file() {
             let mut file = File::create(&place).expect("create");
-            std::io::copy(&mut entry, &mut file).expect("write");
+            let mut content = Vec::new();
+            entry.read_to_end(&mut content).expect("read");
+            file.write_all(&content).expect("write");
+            if control.is_conffile(&path) {
+                control.conffiles.insert(path, content);
+            }
             file.set_permissions(Permissions::from_mode(mode & 0o777 | 0o600)).expect("mode");
             file.set_modified(time).expect("time");
         } else {

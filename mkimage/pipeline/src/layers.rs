@@ -94,7 +94,7 @@ pub fn skeleton(world: &World, epoch: i64) -> Result<Layer> {
 
 /// A folder of the host as a layer of root's files; execute bits are kept, other modes are the usual ones.
 fn folder(folder: &std::path::Path, provenance: Provenance, epoch: i64) -> Result<Layer> {
-    Layer::from_dir(folder, &mkimage_tree::ModeTable::new(), &provenance, epoch)
+    Layer::from_dir(folder, &provenance, epoch)
         .with_context(|| format!("cannot read the folder `{}`", folder.display()))
 }
 

@@ -63,7 +63,6 @@ mod whole_file;
 pub use content::{Blob, Content};
 pub use cpio::{CpioCompression, CpioWriter};
 pub use digest::{ContentDigest, Digest};
-pub use dir_reader::{ModeRule, ModeTable};
 pub use entry::{Entry, Kind, Provenance, Xattrs};
 pub use error::{Error, ResolveError};
 pub use ext4::{Ext4Options, Ext4Size, Ext4Summary, write_ext4};

@@ -7,8 +7,8 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 
 use mkimage_tree::{
-    Complete, Kind, Layer, Materialise, Materialised, MergePolicy, ModeRule, ModeTable, Provenance, Scan,
-    Tree, TreePath, Weight, materialise, scan, write_tar,
+    Complete, Kind, Layer, Materialise, Materialised, MergePolicy, Provenance, Scan, Tree, TreePath, Weight,
+    materialise, scan, write_tar,
 };
 use notation::{any_tree, listing, package, path, tree};
 use proptest::prelude::*;
@@ -333,7 +333,7 @@ fn checkout() -> tempfile::TempDir {
 
 #[test]
 fn a_checkout_becomes_files_of_roots_with_usual_modes() {
-    let layer = Layer::from_dir(checkout().path(), &ModeTable::new(), &Provenance::Overlay, EPOCH).unwrap();
+    let layer = Layer::from_dir(checkout().path(), &Provenance::Overlay, EPOCH).unwrap();
     let tree = Tree::new().merge(&layer, &MergePolicy::new()).unwrap();
     assert_eq!(
         listing(&tree),
@@ -347,50 +347,6 @@ fn a_checkout_becomes_files_of_roots_with_usual_modes() {
     );
     assert!(tree.iter().skip(1).all(|(_, entry)| entry.mtime == EPOCH));
     assert_eq!(layer.weight(&path("etc")), Weight::Implied);
-}
-
-#[test]
-fn a_mode_table_changes_and_adds_entries() {
-    let mut modes = ModeTable::new();
-    let (mode, uid, gid) = (Some(0o640), Some(3), Some(4));
-    modes.rule(path("etc/fstab"), ModeRule { mode, uid, gid, make: None });
-    modes.rule(path("etc"), ModeRule { mode: Some(0o700), ..ModeRule::default() });
-    let made = |made| ModeRule { make: Some(made), ..ModeRule::default() };
-    modes.rule(path("var/empty"), made(Kind::Directory));
-    modes.rule(path("dev/console"), made(Kind::CharDevice { major: 5, minor: 1 }));
-    modes.rule(path("sh"), made(Kind::Symlink(b"bin/sh".to_vec())));
-    let layer = Layer::from_dir(checkout().path(), &modes, &Provenance::Skeleton, EPOCH).unwrap();
-    let tree = Tree::new().merge(&layer, &MergePolicy::new()).unwrap();
-    assert_eq!(
-        listing(&tree),
-        [
-            "d dev",
-            "c dev/console 5:1",
-            "d:700:0:0 etc",
-            "f:640:3:4 etc/fstab table",
-            "d etc/init.d",
-            "f:755:0:0 etc/init.d/run script",
-            "l etc/link ../run",
-            "l sh bin/sh",
-            "d var",
-            "d var/empty",
-        ]
-    );
-    assert_eq!(layer.weight(&path("etc")), Weight::Imposed);
-}
-
-#[test]
-fn a_rule_that_fits_nothing_is_told() {
-    let refused = |at: &str, rule: ModeRule| {
-        let mut modes = ModeTable::new();
-        modes.rule(path(at), rule);
-        let result = Layer::from_dir(checkout().path(), &modes, &Provenance::Overlay, EPOCH);
-        result.unwrap_err().to_string()
-    };
-    let error = refused("etc/nothing", ModeRule::default());
-    assert!(error.ends_with("a rule names `/etc/nothing`, which is not there"), "{error}");
-    let error = refused("etc/fstab", ModeRule { make: Some(Kind::Fifo), ..ModeRule::default() });
-    assert!(error.ends_with("`/etc/fstab` is made by a rule, but is there already"), "{error}");
 }
 
 #[test]

@@ -17,6 +17,7 @@ use mkimage::programs;
 use mkimage::tools::Choice;
 use mkimage::ui::Verbosity;
 use mkimage::world::World;
+use mkimage_tree::{Layer, MergePolicy, Provenance, Tree, TreePath};
 use qemu_machine::{Config, Exit, Machine};
 use tempfile::TempDir;
 
@@ -45,13 +46,26 @@ pub fn mkimage() -> &'static Path {
 /// The default image, built by the program into a folder of the tests.
 pub fn image() -> &'static Image {
     static IMAGE: OnceLock<Image> = OnceLock::new();
+    IMAGE.get_or_init(|| build("image", &[]))
+}
+
+/// The image with every package that there are services for, from the manifest in `tests/packages`.
+pub fn packages_image() -> &'static Image {
+    static IMAGE: OnceLock<Image> = OnceLock::new();
     IMAGE.get_or_init(|| {
-        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/boot-tests/image");
-        let mut build = Command::new(mkimage());
-        let output = build.arg("build").arg("--output").arg(&folder).output().expect("mkimage can be run");
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-        Image::open(&folder).expect("mkimage has built an image")
+        let manifest = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/packages/image.toml");
+        build("packages-image", &["--locked", manifest])
     })
+}
+
+/// Builds an image into a folder of the tests.
+fn build(name: &str, arguments: &[&str]) -> Image {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/boot-tests").join(name);
+    let mut build = Command::new(mkimage());
+    let output = build.arg("build").arg("--output").arg(&folder).args(arguments).output();
+    let output = output.expect("mkimage can be run");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    Image::open(&folder).expect("mkimage has built an image")
 }
 
 /// What a test changes about the machine it boots.
@@ -63,6 +77,9 @@ pub struct Wishes {
     pub start: Option<&'static str>,
     /// Whether the root file system is a copy that keeps what the guest writes.
     pub keep: bool,
+    /// Files that are in /run before dinit starts: paths below it, and texts. Descriptions in `dinit.d` cover
+    /// those of the image.
+    pub seed: Vec<(&'static str, &'static str)>,
 }
 
 /// A running guest with an agent in it.
@@ -77,7 +94,11 @@ pub struct Guest {
 impl Guest {
     /// Starts a machine with the default image.
     pub fn start(wishes: &Wishes, change: impl FnOnce(&mut Config)) -> Guest {
-        let image = image();
+        Guest::start_image(image(), wishes, change)
+    }
+
+    /// Starts a machine with an image.
+    pub fn start_image(image: &Image, wishes: &Wishes, change: impl FnOnce(&mut Config)) -> Guest {
         let world = World::new(Verbosity::Quiet, None).expect("a world");
         world.keep_others_out().expect("the cache can be locked");
         let folder = tempfile::tempdir().expect("a temporary folder");
@@ -100,6 +121,9 @@ impl Guest {
             config.disks[0].path = copy;
         }
         config.initramfs.push(archive);
+        if !wishes.seed.is_empty() {
+            config.initramfs.push(seed_archive(&wishes.seed, folder.path()));
+        }
         config.channels = vec![seed::PORT.to_owned()];
         let start = wishes.start.unwrap_or(seed::COMMAND_LINE);
         config.command_line.push_str(&format!(" panic=-1 {start}"));
@@ -171,6 +195,30 @@ impl Guest {
         }
     }
 
+    /// Logs in as root on the serial console, where a login prompt stands or is about to.
+    pub fn log_in(&mut self) {
+        self.expect("login: ");
+        self.type_line("root");
+        self.expect("Password: ");
+        self.type_line(PASSWORD);
+        self.expect("# ");
+    }
+
+    /// Waits until dinit serves again after a reboot that the guest was told to do.
+    pub fn must_come_back(&mut self) {
+        let limit = self.machine.scaled(STEP);
+        let back = self.agent.wait_restarted(limit);
+        if let Err(error) = back {
+            panic!("{error}; {:?}\n{}", self.machine.failed(), self.console());
+        }
+        self.must_boot();
+    }
+
+    /// The folder that is gone with the guest, for disks.
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
     /// The root file system that keeps what the guest writes.
     pub fn root(&self) -> PathBuf {
         self.folder.path().join("root.ext4")
@@ -180,6 +228,25 @@ impl Guest {
     pub fn console(&self) -> String {
         String::from_utf8_lossy(&self.machine.transcript()).into_owned()
     }
+}
+
+/// An archive behind the initramfs that brings files into /run.
+fn seed_archive(files: &[(&str, &str)], folder: &Path) -> PathBuf {
+    let run = Path::new(initramfs_config::RUN_SEED.trim_start_matches('/'));
+    let mut layer = Layer::new(Provenance::Generated("seed of a test".into()));
+    let at = |path: &Path| TreePath::new(path.to_str().expect("UTF-8")).expect("a path inside");
+    for (name, text) in files {
+        let file = run.join(name);
+        let above: Vec<&Path> = file.ancestors().skip(1).filter(|it| !it.as_os_str().is_empty()).collect();
+        for directory in above.into_iter().rev() {
+            layer.directory(at(directory), 0o755);
+        }
+        layer.file(at(&file), 0o644, text.as_bytes());
+    }
+    let tree = Tree::standalone([&layer], &MergePolicy::new()).expect("a tree");
+    let archive = folder.join("seed.img");
+    mkimage::build::write_initramfs(&tree, &archive, 0).expect("an archive");
+    archive
 }
 
 /// Copies a file without filling its holes.

@@ -7,15 +7,19 @@ use boot_tests::{Guest, PASSWORD, Wishes, image, is_clean, mkimage};
 use qemu_machine::OnReboot;
 
 /// What the default image starts at boot.
-const SERVICES: [&str; 24] = [
+const SERVICES: [&str; 28] = [
     "auxfscheck",
     "boot",
     "early-filesystems",
     "filesystems",
     "hwclock",
     "late-filesystems",
+    "login",
+    "login.target",
     "loginready",
     "modules",
+    "network",
+    "network.target",
     "rcboot",
     "rootfscheck",
     "rootrw",

@@ -1,0 +1,221 @@
+//! What goes wrong in real systems: the boot goes on as far as it can, says what is wrong and where, and ends in a
+//! login or at the recovery prompt.
+
+use std::fs::File;
+
+use agent_protocol::message::Shutdown;
+use boot_tests::{Guest, PASSWORD, Wishes, is_clean};
+use qemu_machine::{Disk, OnReboot, Writes};
+
+/// Lines of fstab that cannot all be right; `/dev/vdb` is damaged by then, `/dev/vdc` is no file system at all.
+const FSTAB: &str = "\
+/dev/vdz /opt ext4 x-systemd.device-timeout=2 0 2
+/dev/disk/by-label/nobody /mnt ext4 nofail 0 2
+/dev/vdb /home ext4 defaults 0 2
+/dev/vdc /media ext4 nofail 0 2
+/dev/vdy none swap x-systemd.device-timeout=2 0 0
+lonely
+tmpfs /srv tmpfs size=1m 0 0
+";
+
+/// Makes the root read-only whoever is writing to it.
+const FREEZE: &str = "echo u > /proc/sysrq-trigger; \
+    for i in $(seq 300); do grep -q ' / ext4 ro' /proc/mounts && exit; sleep 0.1; done; exit 1";
+
+/// Resets the machine, as a loss of power would, after the answer has gone out.
+const RESET: &str = "(sleep 0.5; echo b > /proc/sysrq-trigger) > /dev/null 2>&1 &";
+
+/// A shell loop that waits until a command succeeds, and fails if it never does.
+fn until(command: &str) -> String {
+    format!("for i in $(seq 600); do {command} && exit 0; sleep 0.1; done; exit 1")
+}
+
+/// Two files of one file system claim the same block: no unattended check may repair that. Debugfs is told that the
+/// file system needs a check.
+fn damage(device: &str, folder: &str) -> String {
+    format!(
+        "block=$(debugfs -R 'blocks {folder}/one' {device} 2> /dev/null | tr -d ' '); \
+         debugfs -w -R \"set_inode_field {folder}/two block[5] $block\" {device}; \
+         debugfs -w -R 'set_super_value state 2' {device}; sync"
+    )
+}
+
+#[test]
+fn bad_files_and_bad_disks_are_said_and_the_boot_goes_on() {
+    let wishes = Wishes { keep: true, ..Wishes::default() };
+    let mut guest = Guest::start(&wishes, |config| {
+        config.on_reboot = OnReboot::Restart;
+        let folder = config.disks[0].path.parent().map(std::path::Path::to_owned).expect("a folder");
+        for name in ["second", "third"] {
+            let path = folder.join(name);
+            File::create(&path).and_then(|file| file.set_len(32 << 20)).expect("a disk");
+            config.disks.push(Disk { path, writes: Writes::Kept });
+        }
+    });
+    guest.must_boot();
+
+    // Daemons that are killed come back, and serve.
+    guest.run(
+        "kill -9 $(cat /run/syslog.pid) $(dinitctl status udevd | sed -n 's/.*Process ID: *//p'); sleep 0.2",
+    );
+    guest.run(&until("dinitctl is-started syslogd && dinitctl is-started udevd && udevadm control --ping"));
+    guest.run("logger -t boot-test again");
+    guest.run(&until("grep -q 'boot-test: again' /var/log/syslog"));
+
+    // A file system with an error in it, and nonsense of every kind.
+    guest.run(
+        "mkfs.ext4 -q -F /dev/vdb && mount /dev/vdb /mnt && cp /etc/passwd /mnt/one && cp /etc/group /mnt/two && umount /mnt",
+    );
+    guest.run(&damage("/dev/vdb", ""));
+    guest.run("head -c 64K /dev/urandom > /dev/vdc");
+    guest.run(&format!("cat >> /etc/fstab <<'END'\n{FSTAB}END\n"));
+    guest.run("printf 'no_such_module a=b\\n!!! bad\\nloop max_loop=3\\n' > /etc/modules");
+    guest.run("printf 'rubbish\\nkernel.panic = 7\\n' > /etc/sysctl.d/50-bad.conf");
+    guest.run("printf 'd /run/bad 0755 nosuchuser root -\\nd /run/good 0755 root root -\\n' > /usr/lib/tmpfiles.d/bad.conf");
+    guest.run("printf '\\200\\377binary\\n' > /etc/hostname");
+    let services = [
+        ("crashing", "type = process\ncommand = /bin/false\nrestart = yes\n"),
+        ("bad-getty", "type = process\ncommand = /usr/sbin/agetty --local-line nosuchtty\nrestart = yes\n"),
+        (
+            "deaf",
+            "type = process\ncommand = /bin/sh -c \"trap '' TERM; while :; do sleep 1; done\"\nstop-timeout = 1\n",
+        ),
+    ];
+    for (name, text) in services {
+        guest.run(&format!("cat > /etc/dinit.d/{name} <<'END'\n{text}END\n"));
+        guest.run(&format!("ln -s ../{name} /etc/dinit.d/boot.d/{name}"));
+    }
+    guest.run("ln -s ../absent /etc/dinit.d/boot.d/absent");
+
+    guest.agent.shut_down(Shutdown::Reboot).expect("dinit takes the request");
+    guest.must_come_back();
+
+    let console = guest.console();
+    for said in [
+        "Ignoring unresolved dependency 'absent'",
+        "Service crashing restarting too quickly; stopping.",
+        "modules: /etc/modules names no_such_module, which cannot be loaded",
+        "fscheck: the boot goes on without what /etc/fstab lists on: /dev/vdz /dev/vdy",
+        "fscheck: /dev/vdz could not be checked; /opt is not mounted",
+        "fscheck: errors remain on /dev/vdb; /home is not mounted; run: fsck /dev/vdb",
+        "fscheck: /dev/vdc could not be checked; /media is not mounted",
+        "filesystems: /etc/fstab: too few fields in the line of `lonely`",
+        "filesystems: not all swap of /etc/fstab could be turned on",
+        "rcboot: /etc/hostname holds no valid host name; it is localhost now",
+        "50-bad.conf",
+        "bad.conf:1: Failed to resolve user 'nosuchuser'",
+    ] {
+        assert!(console.contains(said), "`{said}` is not in\n{console}");
+    }
+    // What is right among it is done.
+    assert_eq!(guest.run("cat /proc/sys/kernel/panic").trim(), "7");
+    assert_eq!(guest.run("hostname").trim(), "localhost");
+    guest.run("test -d /run/good; mountpoint -q /srv; grep -q '^loop ' /proc/modules");
+    assert_eq!(guest.run("findmnt -rno TARGET /home /opt /media || true"), "");
+    guest.run("dinitctl is-failed filesystems; dinitctl is-failed auxfscheck; dinitctl is-started loginready");
+
+    // A service that does not stop holds up nothing for longer than it may.
+    guest.agent.shut_down(Shutdown::PowerOff).expect("dinit takes the request");
+    guest.must_end();
+    assert!(is_clean(&guest.root()), "the root is marked clean\n{}", guest.console());
+}
+
+#[test]
+fn a_damaged_root_is_repaired_or_given_to_a_person() {
+    let wishes = Wishes { keep: true, ..Wishes::default() };
+    let mut guest = Guest::start(&wishes, |config| config.on_reboot = OnReboot::Restart);
+    guest.must_boot();
+
+    // The power goes: the journal is replayed.
+    guest.run("cp /etc/passwd /root/one; cp /etc/group /root/two; sync; touch /root/unwritten");
+    guest.run(RESET);
+    guest.must_come_back();
+    assert_eq!(guest.run("wc -c < /root/one"), guest.run("wc -c < /etc/passwd"));
+
+    // What fsck repairs by itself on a mounted root takes a reboot, and no person.
+    guest.run(FREEZE);
+    guest.run(
+        "debugfs -w -R 'set_inode_field /root/one links_count 5' /dev/vda; \
+         debugfs -w -R 'set_super_value state 2' /dev/vda; sync",
+    );
+    guest.run(RESET);
+    guest.expect("fscheck: the root file system was repaired; rebooting.");
+    guest.must_come_back();
+    assert_eq!(guest.run("stat -c %h /root/one").trim(), "1");
+
+    // What it must not repair by itself ends in a shell, for those who know the password.
+    guest.run(FREEZE);
+    guest.run(&damage("/dev/vda", "/root"));
+    guest.run(RESET);
+    guest.expect("fscheck: errors remain on the root file system; run fsck by hand: fsck /");
+    guest.expect("Enter root password for system maintenance");
+    guest.type_line(PASSWORD);
+    guest.expect("# ");
+    guest.type_line("fsck -y / > /dev/null; echo fsck\"\"-said-$?");
+    guest.expect("fsck-said-3");
+    guest.type_line("exit");
+    guest.must_come_back();
+
+    guest.agent.shut_down(Shutdown::PowerOff).expect("dinit takes the request");
+    guest.must_end();
+    assert!(is_clean(&guest.root()), "the root is marked clean\n{}", guest.console());
+}
+
+#[test]
+fn a_boot_that_fails_ends_at_a_prompt_that_helps_with_and_without_a_password() {
+    let broken = ("dinit.d/boot", "type = internal\ndepends-on: nobody-has-this\n");
+    let wishes =
+        Wishes { keep: true, start: Some("-t boot"), seed: vec![broken], ..Wishes::default() };
+    let mut guest = Guest::start(&wishes, |config| {
+        config.on_reboot = OnReboot::Restart;
+        config.failures.retain(|failure| !failure.text.starts_with("Choose"));
+    });
+    let choose = |guest: &mut Guest, key: &str| {
+        guest.expect("(p)ower off?");
+        guest.machine.send(key.as_bytes()).expect("the guest reads");
+    };
+
+    // The reason is there, and the recovery shell asks for the password.
+    let before = guest.expect("Choose: (r)eboot");
+    assert!(before.contains("nobody-has-this"), "{before}");
+    choose(&mut guest, "e");
+    guest.expect("Enter root password for system maintenance");
+    guest.type_line(PASSWORD);
+    guest.expect("# ");
+    guest.type_line("mount -o remount,rw / && passwd -d root; exit");
+
+    // Without a password there is nothing to ask for.
+    choose(&mut guest, "e");
+    guest.expect("# ");
+    guest.type_line("passwd -l root; exit");
+
+    // Nobody gets in where root is locked; the prompt is back.
+    choose(&mut guest, "e");
+    guest.expect("root account is locked");
+    guest.type_line("");
+
+    // Once more the same failure, and then a reboot. The archive brings the broken service anew.
+    choose(&mut guest, "s");
+    choose(&mut guest, "r");
+    choose(&mut guest, "p");
+    guest.must_end();
+}
+
+#[test]
+fn three_keys_reboot_and_a_soft_reboot_starts_everything_anew() {
+    let mut guest = Guest::start(&Wishes::default(), |config| config.on_reboot = OnReboot::Restart);
+    guest.must_boot();
+    // What the kernel does when somebody presses Ctrl+Alt+Delete.
+    assert_eq!(guest.run("cat /proc/sys/kernel/ctrl-alt-del").trim(), "0");
+    guest.run("touch /run/before; (sleep 0.2; kill -INT 1) > /dev/null 2>&1 &");
+    guest.must_come_back();
+    guest.run("test ! -e /run/before");
+
+    guest.run("touch /run/before; soft-reboot > /dev/null 2>&1 &");
+    guest.must_come_back();
+    guest.run("test -e /run/before; dinitctl is-started syslogd; dinitctl is-started udevd; udevadm control --ping");
+    guest.run("logger -t boot-test soft");
+    guest.run(&until("grep -q 'boot-test: soft' /var/log/syslog"));
+    guest.agent.shut_down(Shutdown::PowerOff).expect("dinit takes the request");
+    guest.must_end();
+}

@@ -8,7 +8,7 @@ use std::process::Command;
 use std::sync::OnceLock;
 use std::time::Duration;
 
-use agent_protocol::host::{Agent, Output};
+use agent_protocol::host::{Agent, AgentError, Output};
 use agent_protocol::message::{BootReport, Outcome, Status};
 use agent_protocol::seed;
 use mkimage::boot::{self, AcceleratorChoice, Options};
@@ -204,19 +204,20 @@ impl Guest {
         self.expect("# ");
     }
 
-    /// Waits until dinit serves again after a reboot that the guest was told to do.
+    /// Waits until `boot` is started after a reboot that the guest was told to do, or several of them.
     pub fn must_come_back(&mut self) {
         let limit = self.machine.scaled(STEP);
-        let back = self.agent.wait_restarted(limit);
-        if let Err(error) = back {
-            panic!("{error}; {:?}\n{}", self.machine.failed(), self.console());
+        let mut back = self.agent.wait_restarted(limit);
+        loop {
+            match back.and_then(|()| self.agent.wait_boot("boot", limit)) {
+                Err(AgentError::Restarted) => back = Ok(()),
+                Ok(report) => {
+                    assert_eq!(report.outcome, Outcome::Started, "{report:#?}\n{}", self.console());
+                    return;
+                }
+                Err(error) => panic!("{error}; {:?}\n{}", self.machine.failed(), self.console()),
+            }
         }
-        self.must_boot();
-    }
-
-    /// The folder that is gone with the guest, for disks.
-    pub fn folder(&self) -> &Path {
-        self.folder.path()
     }
 
     /// The root file system that keeps what the guest writes.

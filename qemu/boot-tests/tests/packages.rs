@@ -8,7 +8,9 @@ fn every_daemon_that_comes_with_a_package_is_started_and_answers() {
     let image = packages_image();
     let mut guest = Guest::start_image(image, &Wishes::default(), |config| config.network = Network::User);
     let report = guest.must_boot();
-    assert_eq!(report.not_started, [], "{}", guest.console());
+    // An interface that is there makes its service known, which starts only for those who need it.
+    let missing: Vec<_> = report.not_started.iter().filter(|it| !it.name.starts_with("netdev@")).collect();
+    assert!(missing.is_empty(), "{missing:#?}\n{}", guest.console());
 
     // The device manager has started the interface's service, and DHCP given it an address of QEMU's network.
     let name = guest.run(

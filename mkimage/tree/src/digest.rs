@@ -16,20 +16,6 @@ impl Digest {
     pub fn of(bytes: &[u8]) -> Digest {
         Digest(Sha256::digest(bytes).into())
     }
-
-    /// Returns the digest that 64 hexadecimal digits spell.
-    pub fn from_hex(text: &str) -> Option<Digest> {
-        let text = text.as_bytes();
-        if text.len() != 64 {
-            return None;
-        }
-        let mut bytes = [0; 32];
-        for (byte, pair) in bytes.iter_mut().zip(text.chunks_exact(2)) {
-            let digit = |at: usize| char::from(pair[at]).to_digit(16);
-            *byte = (digit(0)? * 16 + digit(1)?) as u8;
-        }
-        Some(Digest(bytes))
-    }
 }
 
 impl fmt::Display for Digest {

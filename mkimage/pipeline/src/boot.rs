@@ -91,7 +91,10 @@ pub fn interact(
     let keyboard =
         File::from(std::io::stdin().as_fd().try_clone_to_owned().context("cannot use the terminal")?);
     let mut screen = std::io::stdout();
-    match machine.interact(&keyboard, &mut screen).map_err(not_to_be_had)? {
+    let stage = world.ui.stage("guest", "");
+    let ended = machine.interact(&keyboard, &mut screen).map_err(not_to_be_had)?;
+    stage.silently_done();
+    match ended {
         Interaction::Escaped => {
             machine.quit().ok();
             world.ui.say("\nLeft the guest; it was switched off without notice");
@@ -178,7 +181,12 @@ impl<'a> Guest<'a> {
 
     fn must_have_booted(&self, report: &BootReport) -> Result<()> {
         let what = match report.outcome {
-            Outcome::Started => return Ok(()),
+            Outcome::Started => {
+                for service in report.not_started.iter().map(line) {
+                    self.world.ui.show(format_args!("Not started: {}", service.trim_start()));
+                }
+                return Ok(());
+            }
             Outcome::Failed => "the boot failed",
             Outcome::Underway => "the boot did not finish in time",
         };

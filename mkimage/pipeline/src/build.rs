@@ -1,5 +1,6 @@
 //! The whole build: from a manifest to kernel, initramfs, root file system and the list of what is in them.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::BufWriter;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
@@ -22,12 +23,14 @@ use crate::world::World;
 use crate::{check, configured, files, initramfs, layers, ui};
 
 /// Changes whenever the same inputs give other bytes.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
 const KERNEL: &str = "vmlinuz";
 const INITRAMFS: &str = "initramfs.img";
 const ROOT: &str = "root.ext4";
 const CONTENTS: &str = "contents.json";
+/// What the name of a folder with an image in the making begins with.
+const UNFINISHED: &str = ".unfinished-";
 
 /// Whether results of earlier runs may be used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -66,6 +69,9 @@ pub struct Contents {
     pub command_line: String,
     /// The UUID of the root file system.
     pub root_uuid: String,
+    /// The size of each file in bytes.
+    #[serde(default)]
+    pub sizes: BTreeMap<String, u64>,
     /// Whether a guest may have written to the root file system since.
     #[serde(default)]
     pub kept: bool,
@@ -126,7 +132,9 @@ impl Image {
     pub fn open(folder: &Path) -> Option<Self> {
         let text = fs::read_to_string(folder.join(CONTENTS)).ok()?;
         let contents: Contents = serde_json::from_str(&text).ok()?;
-        let whole = [KERNEL, INITRAMFS, ROOT].iter().all(|name| folder.join(name).is_file());
+        let size = |name: &str| Some(fs::metadata(folder.join(name)).ok()?.len());
+        let whole =
+            [KERNEL, INITRAMFS, ROOT].iter().all(|name| size(name) == contents.sizes.get(*name).copied());
         whole.then(|| Self { folder: folder.to_owned(), contents })
     }
 }
@@ -206,6 +214,13 @@ pub fn assemble(
     Ok((tree, Built { lock, root, kernel: outcome.kernel, epoch: outcome.epoch }))
 }
 
+impl Built {
+    /// The kernel's release, if the image has a kernel.
+    pub fn kernel_release(&self) -> Option<&str> {
+        self.kernel.as_ref().map(|kernel| kernel.release.as_str())
+    }
+}
+
 /// What a build knows beside its tree.
 #[derive(Debug)]
 pub struct Built {
@@ -226,31 +241,36 @@ fn write(
 ) -> Result<Image> {
     let kernel = built.kernel.as_ref().context("the image has no kernel")?;
     fs::create_dir_all(output).with_context(|| format!("cannot make `{}`", output.display()))?;
-    // Until everything is written, what is there is not an image.
-    match fs::remove_file(output.join(CONTENTS)) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-            return Err(error).with_context(|| format!("cannot replace the image in `{}`", output.display()));
+    // An image that is there already stays whole until the new one is.
+    for left in fs::read_dir(output).into_iter().flatten().flatten() {
+        if left.file_name().to_string_lossy().starts_with(UNFINISHED) {
+            // Of a run that was killed; only room is at stake.
+            let _ = fs::remove_dir_all(left.path());
         }
-        _ => {}
     }
+    let unfinished = tempfile::Builder::new()
+        .prefix(UNFINISHED)
+        .tempdir_in(output)
+        .with_context(|| format!("cannot write into `{}`", output.display()))?;
+    let new = unfinished.path();
     let stage = world.ui.stage("initramfs", "Writing");
     let small = initramfs::run(manifest, programs, tree, &kernel.release)?;
-    let size = write_initramfs(&small, &output.join(INITRAMFS), built.epoch)?;
+    let size = write_initramfs(&small, &new.join(INITRAMFS), built.epoch)?;
     stage.done(format_args!("Wrote the initramfs ({})", ui::bytes(size)));
 
     let image = kernel.image.bytes()?;
-    files::replace(&output.join(KERNEL), &image)?;
+    files::replace(&new.join(KERNEL), &image)?;
     world.go_on()?;
 
     let stage = world.ui.stage("root", "Writing");
     let mut options = Ext4Options::new(Ext4Size::Exactly(manifest.root_size()), built.root.uuid, built.epoch);
     options.label.clone_from(&built.root.label);
-    let summary = write_ext4(tree, &output.join(ROOT), &options)
-        .with_context(|| format!("cannot write `{}`", output.join(ROOT).display()))?;
+    let summary = write_ext4(tree, &new.join(ROOT), &options)
+        .with_context(|| format!("cannot write the root file system into `{}`", output.display()))?;
     if !manifest.users.is_empty() {
         // It has hashes of passwords that others on this host need not see.
-        fs::set_permissions(output.join(ROOT), fs::Permissions::from_mode(0o600))
-            .with_context(|| format!("cannot protect `{}`", output.join(ROOT).display()))?;
+        fs::set_permissions(new.join(ROOT), fs::Permissions::from_mode(0o600))
+            .context("cannot protect the root file system")?;
     }
     stage.done(format_args!(
         "Wrote the root file system ({} in {} files)",
@@ -268,11 +288,35 @@ fn write(
         kernel_sha256: Sha256::of(&image).to_string(),
         command_line: format!("root=UUID={uuid} ro {command_line}").trim_end().to_owned(),
         root_uuid: uuid,
+        sizes: sizes(new)?,
         kept: false,
         packages: built.lock.packages.iter().map(line).collect(),
     };
-    write_contents(output, &contents)?;
+    write_contents(new, &contents)?;
+    put_in_place(new, output)
+        .with_context(|| format!("cannot replace the image in `{}`", output.display()))?;
     Ok(Image { folder: output.to_owned(), contents })
+}
+
+/// Moves the four files of an image; the list of contents goes first and comes last, since without it the others
+/// are not an image.
+fn put_in_place(new: &Path, output: &Path) -> std::io::Result<()> {
+    match fs::remove_file(output.join(CONTENTS)) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    [KERNEL, INITRAMFS, ROOT, CONTENTS]
+        .iter()
+        .try_for_each(|name| fs::rename(new.join(name), output.join(name)))
+}
+
+fn sizes(folder: &Path) -> Result<BTreeMap<String, u64>> {
+    let size = |name: &str| -> Result<(String, u64)> {
+        let data =
+            fs::metadata(folder.join(name)).with_context(|| format!("cannot look at the new {name}"))?;
+        Ok((name.to_owned(), data.len()))
+    };
+    [KERNEL, INITRAMFS, ROOT].iter().map(|name| size(name)).collect()
 }
 
 fn write_contents(folder: &Path, contents: &Contents) -> Result<()> {

@@ -14,7 +14,7 @@ use mkimage_tree::{Complete, Kind, ResolveError, Tree, TreePath};
 use crate::manifest::Manifest;
 use crate::packages::{self, Locking};
 use crate::world::World;
-use crate::{build, programs};
+use crate::{build, initramfs, programs};
 
 const ENOENT: i32 = 2;
 const EIO: i32 = 5;
@@ -24,7 +24,10 @@ const EISDIR: i32 = 21;
 pub fn run(world: &World, manifest: &Manifest, locking: Locking) -> Result<ExitCode> {
     let (lock, _) = packages::lock(world, manifest, locking)?;
     let programs = programs::run(world)?;
-    build::assemble(world, manifest, lock, locking, &programs, build::Reuse::WhatFits)?;
+    let (tree, built) = build::assemble(world, manifest, lock, locking, &programs, build::Reuse::WhatFits)?;
+    if let Some(release) = built.kernel_release() {
+        initramfs::run(manifest, &programs, &tree, release)?;
+    }
     world.ui.say(format_args!("{} is in order", manifest.source.path.display()));
     Ok(ExitCode::SUCCESS)
 }

@@ -34,7 +34,7 @@ struct Common {
     /// Keep downloads and intermediate results here [default: $MKIMAGE_CACHE, else ~/.cache/mkimage]
     #[arg(long, global = true, value_name = "DIR")]
     cache: Option<PathBuf>,
-    /// Say nothing but problems
+    /// Say nothing but problems and what was asked for
     #[arg(long, short, global = true)]
     quiet: bool,
 }
@@ -49,7 +49,7 @@ enum Verb {
     Lock(LockArguments),
     /// Download and unpack the packages of an image into the cache
     Fetch(FetchArguments),
-    /// Check a manifest, its lock and the services of its image, without building it
+    /// Check a manifest and all that goes into its image, services included, without writing the image
     Check(CheckArguments),
     /// Tell where a file of an image comes from
     Why(WhyArguments),
@@ -85,7 +85,8 @@ struct BuildArguments {
 struct BootArguments {
     #[command(flatten)]
     which: Which,
-    /// Run COMMAND as root in the guest once it has booted, pass its output and exit status on, power off
+    /// Run COMMAND as root in the guest once it has booted, without input; pass its output and exit status on,
+    /// power off
     #[arg(long, value_name = "COMMAND")]
     exec: Option<OsString>,
     /// With --exec: give up after so many seconds, counted from the start of the guest
@@ -178,7 +179,6 @@ enum AcceleratorArgument {
 pub fn run(cli: Cli) -> Result<ExitCode> {
     let verbosity = if cli.common.quiet { Verbosity::Quiet } else { Verbosity::Normal };
     let world = World::new(verbosity, cli.common.cache)?;
-    world.keep_others_out()?;
     match cli.verb {
         Verb::Boot(arguments) => run_boot(&world, arguments),
         Verb::Build(arguments) => run_build(&world, arguments),
@@ -196,6 +196,7 @@ pub fn run(cli: Cli) -> Result<ExitCode> {
             check::run(&world, &manifest, arguments.which.locking())
         }
         Verb::Tools(arguments) => {
+            world.keep_others_out()?;
             let locking = if arguments.locked { Locking::Exactly } else { Locking::AsNeeded };
             print(&format!("{}\n", tools::tree(&world, locking)?.display()))?;
             Ok(ExitCode::SUCCESS)
@@ -288,10 +289,13 @@ fn read(world: &World, path: Option<&PathBuf>) -> Result<Manifest> {
     };
     let text = std::fs::read_to_string(&path)
         .with_context(|| format!("cannot read the manifest `{}`", path.display()))?;
-    Manifest::parse(&path, text).or_else(|problems| {
+    let manifest = Manifest::parse(&path, text).or_else(|problems| {
         let shown: Vec<String> = problems.iter().map(ToString::to_string).collect();
         bail!("{}", shown.join("\n\n"))
-    })
+    })?;
+    // From here on the cache is worked in.
+    world.keep_others_out()?;
+    Ok(manifest)
 }
 
 /// Writes to standard output; a reader that has gone away is no error.

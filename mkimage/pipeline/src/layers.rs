@@ -51,12 +51,17 @@ pub fn run(
         tree = lay(tree, layer)?;
     }
     for directory in &manifest.services.directories {
-        for layer in services::directory(directory.get_ref(), &Provenance::Overlay, epoch)? {
+        let layers = services::directory(directory.get_ref(), &overlay(world, directory.get_ref()), epoch);
+        let layers = layers
+            .map_err(|error| manifest.source.problem(directory.span(), format!("{error:#}")))
+            .map_err(|problem| anyhow::anyhow!("{problem}"))?;
+        for layer in layers {
             tree = lay(tree, layer)?;
         }
     }
     tree = lay(tree, programs_layer(programs)?)?;
-    tree = lay(tree, folder(&data.join("rootfs/overlay"), Provenance::Overlay, epoch)?)?;
+    let own = data.join("rootfs/overlay");
+    tree = lay(tree, folder(&own, overlay(world, &own), epoch)?)?;
     let nodes = nodes::layer(&data.join("rootfs/overlay.toml"), &tree)?;
     tree = lay(tree, nodes)?;
     tree = lay(tree, generated(manifest, root)?)?;
@@ -66,10 +71,16 @@ pub fn run(
     if let Some(enabled) = services::enabled(manifest, &tree)? {
         tree = lay(tree, enabled)?;
     }
-    for overlay in &manifest.overlays {
-        tree = lay(tree, folder(overlay, Provenance::Overlay, epoch)?)?;
+    for source in &manifest.overlays {
+        tree = lay(tree, folder(source, overlay(world, source), epoch)?)?;
     }
     Ok(tree.complete())
+}
+
+/// The origin of what lies in a folder or file of the host; one of the project's own by its short name.
+fn overlay(world: &World, source: &std::path::Path) -> Provenance {
+    let shown = source.strip_prefix(world.data.folder()).unwrap_or(source);
+    Provenance::Overlay(shown.to_string_lossy().into())
 }
 
 /// Merges a layer of ours; what has no time of its own is as old as the newest package.
@@ -99,7 +110,7 @@ fn folder(folder: &std::path::Path, provenance: Provenance, epoch: i64) -> Resul
 }
 
 fn programs_layer(programs: &Programs) -> Result<Layer> {
-    let mut layer = Layer::new(Provenance::Binary("programs".into()));
+    let mut layer = Layer::new(Provenance::Binary("dinit".into()));
     layer.directory(path("usr/lib/dinit")?, 0o755);
     for (name, folder, others) in PROGRAMS {
         layer.file(path(&format!("{folder}/{name}"))?, 0o755, programs.read(name)?);
@@ -112,7 +123,7 @@ fn programs_layer(programs: &Programs) -> Result<Layer> {
 
 /// What the manifest decides. /etc/fstab names the root by its UUID, as the kernel command line does.
 fn generated(manifest: &Manifest, root: &RootIdentity) -> Result<Layer> {
-    let mut layer = Layer::new(Provenance::Overlay);
+    let mut layer = Layer::new(manifest.provenance());
     layer.file(path("etc/hostname")?, 0o644, format!("{}\n", manifest.hostname()).into_bytes());
     let fstab = format!(
         "# <file system>\t<mount point>\t<type>\t<options>\t<dump>\t<pass>\nUUID={}\t/\text4\terrors=remount-ro\t0\t1\n",

@@ -9,6 +9,7 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use diagnostics::{Diagnostic, Severity};
+use mkimage_tree::Provenance;
 use serde::Deserialize;
 use toml::Spanned;
 
@@ -198,6 +199,11 @@ impl Manifest {
             overlays: parsed.overlays.iter().map(|overlay| folder.join(overlay.get_ref())).collect(),
             users: parsed.users,
         })
+    }
+
+    /// The origin of what the manifest itself decides about an image.
+    pub fn provenance(&self) -> Provenance {
+        Provenance::Overlay(self.source.path.to_string_lossy().into())
     }
 
     /// Users and passwords that the manifest has in clear text.

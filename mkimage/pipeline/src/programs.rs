@@ -14,6 +14,7 @@ use anyhow::{Context, Result, bail};
 use mkimage_deb::Sha256;
 use walkdir::WalkDir;
 
+use crate::ui::Stage;
 use crate::world::{Data, World};
 
 /// What images are built for; it links against the host's C library, but static.
@@ -104,7 +105,7 @@ fn build(world: &World, checkout: &Path) -> Result<PathBuf> {
     let alone = world.let_others_in();
     for profile in ["image", "initramfs"] {
         world.go_on()?;
-        cargo(world, checkout, &target, profile)?;
+        cargo(world, &stage, checkout, &target, profile)?;
     }
     if alone {
         world.keep_others_out()?;
@@ -114,17 +115,9 @@ fn build(world: &World, checkout: &Path) -> Result<PathBuf> {
     Ok(target)
 }
 
-fn cargo(world: &World, checkout: &Path, target: &Path, profile: &str) -> Result<()> {
+fn cargo(world: &World, stage: &Stage, checkout: &Path, target: &Path, profile: &str) -> Result<()> {
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    command.current_dir(checkout).args([
-        "build",
-        "--quiet",
-        "--locked",
-        "--target",
-        TARGET,
-        "--profile",
-        profile,
-    ]);
+    command.current_dir(checkout).args(["build", "--locked", "--target", TARGET, "--profile", profile]);
     command.arg("--target-dir").arg(target);
     for (package, _) in PACKAGES.iter().filter(|(_, its)| *its == profile) {
         command.args(["-p", package]);
@@ -138,7 +131,12 @@ fn cargo(world: &World, checkout: &Path, target: &Path, profile: &str) -> Result
     let mut child = command.spawn().context("cannot run cargo, which builds the programs for the image")?;
     let mut said = Vec::new();
     if let Some(stderr) = child.stderr.take() {
-        said.extend(BufReader::new(stderr).lines().map_while(Result::ok));
+        for line in BufReader::new(stderr).lines().map_while(Result::ok) {
+            match line.trim_start().strip_prefix("Compiling ") {
+                Some(package) => stage.doing(format!("Compiling {package} for the image")),
+                None => said.push(line),
+            }
+        }
     }
     let status = child.wait().context("cannot wait for cargo")?;
     // Ctrl-C reaches cargo too.

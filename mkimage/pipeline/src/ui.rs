@@ -102,6 +102,11 @@ impl Stage {
         self.bar.set_length(items);
     }
 
+    /// Shows what is being done just now.
+    pub fn doing(&self, what: String) {
+        self.bar.set_message(what);
+    }
+
     /// Shows how much is done.
     pub fn position(&self, position: u64) {
         self.bar.set_position(position);

@@ -155,10 +155,10 @@ pub enum Provenance {
     },
     /// Files laid down before packages are configured.
     Skeleton,
-    /// Files laid down after packages are configured.
-    Overlay,
-    /// Service descriptions.
-    Services,
+    /// Laid down after packages are configured; the folder or file it comes from.
+    Overlay(Arc<str>),
+    /// Service descriptions; the folder they come from.
+    Services(Arc<str>),
     /// A program built in this workspace, by name.
     Binary(Arc<str>),
     /// What configuring changed, and which step of it.
@@ -188,8 +188,8 @@ impl fmt::Display for Provenance {
             Provenance::Base => f.write_str("the tree itself"),
             Provenance::Package { name, version } => write!(f, "package `{name}` {version}"),
             Provenance::Skeleton => f.write_str("the skeleton"),
-            Provenance::Overlay => f.write_str("the overlay"),
-            Provenance::Services => f.write_str("the services"),
+            Provenance::Overlay(source) => write!(f, "laid over from `{source}`"),
+            Provenance::Services(folder) => write!(f, "service folder `{folder}`"),
             Provenance::Binary(name) => write!(f, "own program `{name}`"),
             Provenance::Configure(step) => write!(f, "configuring (`{step}`)"),
             Provenance::Generated(what) => write!(f, "mkimage (`{what}`)"),

@@ -75,7 +75,7 @@ impl MergePolicy {
     }
 
     pub(crate) fn verdict(&self, at: &TreePath, standing: &Provenance, coming: &Provenance) -> Verdict {
-        if matches!(coming, Provenance::Overlay | Provenance::Configure(_)) || self.may_be_replaced(at) {
+        if matches!(coming, Provenance::Overlay(_) | Provenance::Configure(_)) || self.may_be_replaced(at) {
             return Verdict::Replace;
         }
         let (Some(standing), Some(coming)) = (standing.package_name(), coming.package_name()) else {

@@ -303,7 +303,7 @@ fn the_digest_of_a_tree_sees_every_field_but_provenance() {
         let layer = layer(provenance, &["f a x", "d b"]);
         Tree::standalone([&layer], &MergePolicy::new()).unwrap().digest(ContentDigest::ByBytes).unwrap()
     };
-    assert_eq!(from(&package("one")), from(&Provenance::Overlay));
+    assert_eq!(from(&package("one")), from(&Provenance::Overlay("overlay".into())));
 }
 
 #[test]

@@ -241,7 +241,7 @@ fn modes_devices_and_attributes_that_the_caller_knows_are_applied() {
     assert_eq!(after.get(&path("ping")).unwrap().xattrs, capability());
     assert_eq!(after.why(&path("plain")).unwrap(), &package("only"));
     // Once that is so, it is nothing new any more.
-    let mut how = Scan::new(Provenance::Overlay, EPOCH);
+    let mut how = Scan::new(Provenance::Overlay("overlay".into()), EPOCH);
     known(&mut how);
     let again = scan(&laid_out.at, &after, &how).unwrap();
     assert!(again.is_empty(), "{again:?}");
@@ -308,7 +308,8 @@ fn a_laid_out_tree_that_was_configured_scans_to_the_same_tree_again() {
     fs::hard_link(laid_out.path("empty"), laid_out.path("also-empty")).unwrap();
     fs::remove_dir_all(laid_out.path("secret")).unwrap();
     let configured = laid_out.tree.clone().merge(&laid_out.scan(), &MergePolicy::new()).unwrap();
-    let again = scan(&laid_out.at, &configured, &Scan::new(Provenance::Overlay, EPOCH)).unwrap();
+    let again =
+        scan(&laid_out.at, &configured, &Scan::new(Provenance::Overlay("overlay".into()), EPOCH)).unwrap();
     assert!(again.is_empty(), "{again:?}");
 }
 
@@ -333,7 +334,7 @@ fn checkout() -> tempfile::TempDir {
 
 #[test]
 fn a_checkout_becomes_files_of_roots_with_usual_modes() {
-    let layer = Layer::from_dir(checkout().path(), &Provenance::Overlay, EPOCH).unwrap();
+    let layer = Layer::from_dir(checkout().path(), &Provenance::Overlay("overlay".into()), EPOCH).unwrap();
     let tree = Tree::new().merge(&layer, &MergePolicy::new()).unwrap();
     assert_eq!(
         listing(&tree),

@@ -182,9 +182,10 @@ fn a_replaceable_path_gives_way_with_all_below_it() {
 #[test]
 fn the_overlay_replaces_files_and_says_so() {
     let tree = Tree::new().merge(&layer(&package("one"), &["f a x"]), &MergePolicy::new()).unwrap();
-    let tree = tree.merge(&layer(&Provenance::Overlay, &["f a y"]), &MergePolicy::new()).unwrap();
+    let tree =
+        tree.merge(&layer(&Provenance::Overlay("overlay".into()), &["f a y"]), &MergePolicy::new()).unwrap();
     assert_eq!(listing(&tree), ["f a y"]);
-    assert_eq!(tree.why(&path("a")), Ok(&Provenance::Overlay));
+    assert_eq!(tree.why(&path("a")), Ok(&Provenance::Overlay("overlay".into())));
 }
 
 #[test]
@@ -230,7 +231,7 @@ fn a_hard_link_leads_to_an_entry_that_is_none() {
     assert_eq!(over(&["f a x"], &["h a a"]), ["f a x"]);
     let linked =
         Tree::new().merge(&layer(&package("one"), &["f a x", "h b a"]), &MergePolicy::new()).unwrap();
-    let back = layer(&Provenance::Overlay, &["h a b"]);
+    let back = layer(&Provenance::Overlay("overlay".into()), &["h a b"]);
     assert_eq!(listing(&linked.merge(&back, &MergePolicy::new()).unwrap()), ["f a x", "h b a"]);
 }
 
@@ -238,7 +239,8 @@ fn a_hard_link_leads_to_an_entry_that_is_none() {
 fn a_hard_link_to_equal_content_is_no_conflict_and_the_overlay_may_make_one() {
     assert_eq!(over(&["f a x", "f b x"], &["f c x", "h b c"]), ["f a x", "f b x", "f c x"]);
     let tree = merged(&[("one", &["f a x", "f b x"])], &MergePolicy::new()).unwrap();
-    let tree = tree.merge(&layer(&Provenance::Overlay, &["h b a"]), &MergePolicy::new()).unwrap();
+    let tree =
+        tree.merge(&layer(&Provenance::Overlay("overlay".into()), &["h b a"]), &MergePolicy::new()).unwrap();
     assert_eq!(listing(&tree), ["f a x", "h b a"]);
 }
 
@@ -253,9 +255,11 @@ fn hard_links_follow_the_merged_usr() {
 #[test]
 fn replacing_one_name_of_a_file_leaves_the_others_what_they_were() {
     let tree = merged(&[("one", &["f:755 a x", "h b a", "h c a"])], &MergePolicy::new()).unwrap();
-    let tree = tree.merge(&layer(&Provenance::Overlay, &["f a y"]), &MergePolicy::new()).unwrap();
+    let tree =
+        tree.merge(&layer(&Provenance::Overlay("overlay".into()), &["f a y"]), &MergePolicy::new()).unwrap();
     assert_eq!(listing(&tree), ["f a y", "f:755:0:0 b x", "h c b"]);
-    let tree = tree.merge(&layer(&Provenance::Overlay, &["- b"]), &MergePolicy::new()).unwrap();
+    let tree =
+        tree.merge(&layer(&Provenance::Overlay("overlay".into()), &["- b"]), &MergePolicy::new()).unwrap();
     assert_eq!(listing(&tree), ["f a y", "f:755:0:0 c x"]);
 }
 

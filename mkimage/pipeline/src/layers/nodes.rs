@@ -42,7 +42,8 @@ pub(super) fn layer<S: State>(file: &Path, tree: &Tree<S>) -> Result<Layer> {
         Ok(nodes) => nodes,
         Err(error) => bail!("{}", problem(error.span().unwrap_or(0..0), error.message().to_owned())),
     };
-    let mut layer = Layer::new(Provenance::Overlay);
+    let provenance = Provenance::Overlay("rootfs/overlay.toml".into());
+    let mut layer = Layer::new(provenance.clone());
     for (name, node) in &nodes {
         let Ok(at) = path(name.get_ref().trim_start_matches('/')) else {
             bail!("{}", problem(name.span(), "this is not a path inside the image".to_owned()));
@@ -87,7 +88,7 @@ pub(super) fn layer<S: State>(file: &Path, tree: &Tree<S>) -> Result<Layer> {
         {
             bail!("{}", problem(number.span(), "only a device has `major` and `minor`".to_owned()));
         }
-        layer.put(at, Entry::new(kind, mode, Provenance::Overlay).owned_by(uid, gid));
+        layer.put(at, Entry::new(kind, mode, provenance.clone()).owned_by(uid, gid));
     }
     Ok(layer)
 }

@@ -32,9 +32,10 @@ pub fn package_folders(data: &Path, packages: &[String]) -> Vec<PathBuf> {
 /// The base set, then each package's.
 pub(super) fn layers(data: &Path, packages: &[String], epoch: i64) -> Result<Vec<Layer>> {
     let base = data.join("services/base");
-    let mut layers = directory(&base, &Provenance::Services, epoch)?;
-    for folder in package_folders(data, packages) {
-        layers.extend(directory(&folder, &Provenance::Services, epoch)?);
+    let mut layers = Vec::new();
+    for folder in [base].into_iter().chain(package_folders(data, packages)) {
+        let shown = folder.strip_prefix(data).unwrap_or(&folder).to_string_lossy().into();
+        layers.extend(directory(&folder, &Provenance::Services(shown), epoch)?);
     }
     Ok(layers)
 }
@@ -88,7 +89,7 @@ pub(super) fn enabled<S: State>(manifest: &Manifest, tree: &Tree<S>) -> Result<O
     if manifest.services.enable.is_empty() {
         return Ok(None);
     }
-    let mut layer = Layer::new(Provenance::Overlay);
+    let mut layer = Layer::new(manifest.provenance());
     for service in &manifest.services.enable {
         let name = service.get_ref();
         let base = name.split('@').next().unwrap_or(name);
@@ -104,9 +105,27 @@ pub(super) fn enabled<S: State>(manifest: &Manifest, tree: &Tree<S>) -> Result<O
         let Some(description) = found else {
             let problem =
                 manifest.source.problem(service.span(), format!("no service named `{base}` in the image"));
-            bail!("{problem}");
+            let descriptions = descriptions(tree, &folders);
+            bail!(
+                "{}",
+                match crate::manifest::closest(base, &descriptions) {
+                    Some(similar) =>
+                        problem.with_help(format!("a service with a similar name exists: `{similar}`")),
+                    None => problem,
+                }
+            );
         };
         layer.symlink(path(&format!("etc/dinit.d/boot.d/{name}"))?, description.absolute());
     }
     Ok(Some(layer))
+}
+
+/// The names of what lies in these folders of a tree.
+fn descriptions<S: State>(tree: &Tree<S>, folders: &[&str]) -> Vec<String> {
+    let name = |path: &mkimage_tree::TreePath| {
+        let text = String::from_utf8_lossy(path.as_bytes()).into_owned();
+        let (folder, name) = text.rsplit_once('/')?;
+        folders.contains(&folder).then(|| name.to_owned())
+    };
+    tree.iter().filter(|(_, entry)| !entry.is_directory()).filter_map(|(path, _)| name(path)).collect()
 }

@@ -2,7 +2,7 @@
 
 use anyhow::{Context, Result, bail};
 use mkimage_deb::Sha256;
-use mkimage_tree::{Layer, Provenance, State, Tree};
+use mkimage_tree::{Layer, State, Tree};
 use sha_crypt::Sha512Params;
 
 use super::path;
@@ -38,10 +38,10 @@ pub(super) fn layer<S: State>(manifest: &Manifest, tree: &Tree<S>) -> Result<Opt
             }
         };
     }
-    let mut layer = Layer::new(Provenance::Overlay);
+    let mut layer = Layer::new(manifest.provenance());
     let mut changed = entry.clone();
     changed.kind = mkimage_tree::Kind::File(text.into_bytes().into());
-    changed.provenance = Provenance::Overlay;
+    changed.provenance = manifest.provenance();
     layer.put(at.clone(), changed);
     Ok(Some(layer))
 }
@@ -91,10 +91,10 @@ mod tests {
 
     #[test]
     fn a_password_is_hashed_as_crypt_does() {
-        // Of the specification of SHA-crypt: rounds=5000 is what is meant when none are given.
+        // As `openssl passwd -6 -salt saltstring` has it; 5000 rounds are what is meant when none are given.
         let params = Sha512Params::default();
         let hash = sha_crypt::sha512_crypt_b64(b"Hello world!", b"saltstring", &params).unwrap();
-        let known = "svn8UoSVapNtMuq1ukKS4tPQd8iKwSMHWjlO/O817G3uBnIFNjnQJuesI68OTLiBFdcbYEdFCoEOfaS35inz1";
+        let known = "svn8UoSVapNtMuq1ukKS4tPQd8iKwSMHWjl/O817G3uBnIFNjnQJuesI68u4OTLiBFdcbYEdFCoEOfaS35inz1";
         assert_eq!(hash, known);
     }
 

@@ -19,7 +19,7 @@ use crate::{Blob, Content, Digest, Entry, Error, Kind, Layer, Provenance, TreePa
 
 const MAGIC: &[u8; 14] = b"mkimage layer\n";
 /// Goes up whenever a byte of the format means something else.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 const HEADER: usize = MAGIC.len() + 4 + 8 + 32;
 
 impl Layer {

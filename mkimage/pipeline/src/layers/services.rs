@@ -45,7 +45,12 @@ pub(super) fn directory(folder: &Path, provenance: &Provenance, epoch: i64) -> R
     let mut layers = vec![services(folder, provenance.clone())?];
     let files = folder.join("files");
     if files.is_dir() {
-        layers.push(super::folder(&files, provenance.clone(), epoch)?);
+        // These may take the place of a package's files, as descriptions may not.
+        let origin = match provenance {
+            Provenance::Services(folder) => Provenance::Overlay(format!("{folder}/files").into()),
+            other => other.clone(),
+        };
+        layers.push(super::folder(&files, origin, epoch)?);
     }
     Ok(layers)
 }

@@ -15,11 +15,14 @@
 mod watch;
 
 use std::ffi::{OsStr, OsString};
+use std::fs::Permissions;
 use std::io::Write;
 use std::os::fd::OwnedFd;
 use std::os::linux::net::SocketAddrExt;
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
 use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
 
 use dinit_options::dinit_ready::{COMMANDS, OPTIONS, Verb};
@@ -83,13 +86,31 @@ fn help() -> String {
 
 fn notify(number: &OsStr, command: &[&OsStr]) -> Result<(), String> {
     let pipe = take(number)?;
-    // A random abstract name: nothing to clean up, and no other process can hold it in advance.
-    let name = format!("dinit-ready/{}", random()?);
-    let address = SocketAddr::from_abstract_name(&name).map_err(text)?;
-    let socket =
-        UnixDatagram::bind_addr(&address).map_err(|e| format!("cannot make a notification socket: {e}"))?;
-    start_watcher(pipe, Stdio::from(OwnedFd::from(socket)), &[OsStr::new("notify")])?;
-    become_daemon(command, Some(format!("@{name}")))
+    let (socket, name, file) = notification_socket()?;
+    let mut what = vec![OsStr::new("notify")];
+    what.extend(file.as_deref().map(Path::as_os_str));
+    start_watcher(pipe, Stdio::from(OwnedFd::from(socket)), &what)?;
+    become_daemon(command, Some(name))
+}
+
+/// Makes the socket that the daemon reports to; gives its name for the environment, and the file to remove.
+///
+/// A file where there is a folder for it: of an abstract name, some daemons (OpenSSH 10) connect to one with zeros
+/// behind it, which is another. The name is random, so no other process can hold it in advance; who may report is
+/// decided by the sender's identity, so everybody may connect.
+fn notification_socket() -> Result<(UnixDatagram, OsString, Option<PathBuf>), String> {
+    let wrong = |e: std::io::Error| format!("cannot make a notification socket: {e}");
+    let name = format!("dinit-ready-{}", random()?);
+    let own = std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from);
+    let folders = [Some(PathBuf::from("/run")), own.filter(|folder| folder.is_absolute())];
+    for file in folders.into_iter().flatten().map(|folder| folder.join(&name)) {
+        if let Ok(socket) = UnixDatagram::bind(&file) {
+            std::fs::set_permissions(&file, Permissions::from_mode(0o666)).map_err(wrong)?;
+            return Ok((socket, file.clone().into_os_string(), Some(file)));
+        }
+    }
+    let address = SocketAddr::from_abstract_name(&name).map_err(wrong)?;
+    Ok((UnixDatagram::bind_addr(&address).map_err(wrong)?, format!("@{name}").into(), None))
 }
 
 fn socket(number: &OsStr, path: &OsStr, command: &[&OsStr]) -> Result<(), String> {
@@ -125,7 +146,7 @@ fn own_command(word: &str) -> Result<Command, String> {
     Ok(command)
 }
 
-fn become_daemon(command: &[&OsStr], notify_socket: Option<String>) -> Result<(), String> {
+fn become_daemon(command: &[&OsStr], notify_socket: Option<OsString>) -> Result<(), String> {
     let (program, arguments) = command.split_first().ok_or("no command given")?;
     let mut command = Command::new(program);
     command.args(arguments).env_remove("NOTIFY_SOCKET");

@@ -18,14 +18,26 @@ use nix::sys::socket::{ControlMessageOwned, MsgFlags, UnixCredentials, recvmsg, 
 /// nothing announces that the socket has begun to accept.
 const RETRY: u8 = 20;
 
-/// Watches as the words say: the daemon's pid, then `notify`, or `socket` and a path.
+/// Watches as the words say: the daemon's pid, then `notify` and the file of the socket if it has one, or `socket`
+/// and a path.
 pub(crate) fn run(words: &[&OsStr]) -> Result<(), String> {
     let [pid, what @ ..] = words else { return Err("the watcher needs a pid".to_owned()) };
     let pid = pid.to_str().and_then(|pid| pid.parse().ok()).ok_or("the watcher needs a pid")?;
+    let outcome = watch(pid, what);
+    if let [word, file] = what
+        && *word == "notify"
+    {
+        // A daemon that reports once more finds nobody, which it takes as it takes having no such socket.
+        let _ = std::fs::remove_file(file);
+    }
+    outcome
+}
+
+fn watch(pid: i32, what: &[&OsStr]) -> Result<(), String> {
     // A daemon that is gone already has not become ready.
     let Ok(daemon) = pidfd::open(pid) else { return Ok(()) };
     let ready = match what {
-        [word] if *word == "notify" => notified(daemon.as_fd(), pid)?,
+        [word, ..] if *word == "notify" => notified(daemon.as_fd(), pid)?,
         [word, path] if *word == "socket" => accepting(daemon.as_fd(), Path::new(path))?,
         _ => return Err("the watcher does not know what to watch".to_owned()),
     };

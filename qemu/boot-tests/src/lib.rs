@@ -204,6 +204,20 @@ impl Guest {
         self.expect("# ");
     }
 
+    /// Answers sulogin, whose question stands on the console or is about to, and waits for its shell. What is typed
+    /// before it listens is lost, and nothing shows when that is.
+    pub fn answer_sulogin(&mut self, answer: &str) {
+        self.expect("to continue): ");
+        let patience = self.machine.scaled(Duration::from_secs(2));
+        for _ in 0..10 {
+            self.type_line(answer);
+            if self.machine.expect("# ", patience).is_ok() {
+                return;
+            }
+        }
+        panic!("no shell\n{}", self.console());
+    }
+
     /// Waits until `boot` is started after a reboot that the guest was told to do, or several of them.
     pub fn must_come_back(&mut self) {
         let limit = self.machine.scaled(STEP);

@@ -151,9 +151,7 @@ fn a_damaged_root_is_repaired_or_given_to_a_person() {
     guest.run(RESET);
     guest.expect("fscheck: errors remain on the root file system; run fsck by hand: fsck /");
     guest.expect("Enter root password for system maintenance");
-    guest.expect("to continue): ");
-    guest.type_line(PASSWORD);
-    guest.expect("# ");
+    guest.answer_sulogin(PASSWORD);
     guest.type_line("fsck -y / > /dev/null; echo fsck\"\"-said-$?");
     guest.expect("fsck-said-3");
     guest.type_line("exit");
@@ -182,17 +180,13 @@ fn a_boot_that_fails_ends_at_a_prompt_that_helps_with_and_without_a_password() {
     assert!(before.contains("nobody-has-this"), "{before}");
     choose(&mut guest, "e");
     guest.expect("Enter root password for system maintenance");
-    guest.expect("to continue): ");
-    guest.type_line(PASSWORD);
-    guest.expect("# ");
+    guest.answer_sulogin(PASSWORD);
     guest.type_line("mount -o remount,rw / && passwd -d root; exit");
 
     // Without a password there is nothing to ask for.
     choose(&mut guest, "e");
     guest.expect("Press Enter for system maintenance");
-    guest.expect("to continue): ");
-    guest.type_line("");
-    guest.expect("# ");
+    guest.answer_sulogin("");
     guest.type_line("passwd -l root; exit");
 
     // Nobody gets in where root is locked; the prompt is back.

@@ -46,6 +46,12 @@ fn a_daemon_that_notifies_is_ready() {
                   <STDIN>; sleep 1000";
     let (mut daemon, pipe) = start(&format!("notify 3 {}", perl(script)));
     assert_eq!(rest(pipe), b"\n");
+    // The watcher is gone, and has left nothing behind.
+    let environment = std::fs::read(format!("/proc/{}/environ", daemon.id())).unwrap();
+    let mut words = environment.split(|byte| *byte == 0);
+    let socket = words.find_map(|word| word.strip_prefix(b"NOTIFY_SOCKET=")).expect("a socket");
+    let socket = String::from_utf8_lossy(socket);
+    assert!(!std::path::Path::new(&*socket).exists(), "{socket}");
     daemon.kill().unwrap();
     daemon.wait().unwrap();
 }

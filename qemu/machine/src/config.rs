@@ -150,7 +150,7 @@ impl FailureText {
             FailureText::new("initramfs: cannot ", "the initramfs could not enter the root file system"),
             FailureText::new("Kernel panic", "the kernel panicked"),
             FailureText::new("Choose: (r)eboot", "the boot failed and the recovery prompt waits"),
-            FailureText::new("fscheck: errors remain on ", "a file system needs repair by hand"),
+            FailureText::new("fscheck: errors remain on the root ", "the root needs repair by hand"),
             // sulogin(8) of util-linux: two texts of version 2.41, the same two of older ones, and the end of each.
             maintenance("root password for system maintenance"),
             maintenance("Press Enter for system maintenance"),
@@ -476,11 +476,15 @@ mod tests {
     fn a_failed_check_of_a_file_system_gives_the_line_that_says_so() {
         // The text is the check's own: take it from there.
         let script = include_str!("../../../services/base/scripts/fscheck");
-        let text = script.split('"').find(|text| text.contains("errors remain")).expect("it says so");
-        let printed = format!("{}\nEnter root password", text.replace("$what", "the root file system"));
-        let failure = failure_of("root=/dev/vda single", &printed).expect("it is a failure");
-        let expected = "a file system needs repair by hand: fscheck: errors remain on the root file system; ";
+        let mut texts = script.split(['\'', '"']).filter(|text| text.starts_with("errors remain on "));
+        let root = texts.next().expect("it says so");
+        let failure =
+            failure_of("root=/dev/vda single", &format!("fscheck: {root}\n")).expect("it is a failure");
+        let expected = "the root needs repair by hand: fscheck: errors remain on the root file system; ";
         assert!(failure.starts_with(expected), "{failure}");
+        // The boot goes on without another file system.
+        let other = texts.next().expect("it says so of others too");
+        assert_eq!(failure_of("root=/dev/vda", &format!("fscheck: {other}\n")), None);
     }
 
     #[test]

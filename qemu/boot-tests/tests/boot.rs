@@ -114,10 +114,7 @@ fn the_default_image_comes_up_serves_reboots_and_powers_off_clean() {
 fn single_gives_a_shell_and_then_continues() {
     let wishes = Wishes { start: Some("single -t agent"), ..Wishes::default() };
     let mut guest = Guest::start(&wishes, |_| {});
-    guest.expect("Enter root password for system maintenance");
-    guest.type_line(PASSWORD);
-    // The shell throws away what is typed before its prompt.
-    guest.expect("# ");
+    guest.answer_sulogin(PASSWORD);
     guest.type_line("echo S\"\"INGLE-$(id -u)");
     guest.expect("SINGLE-0");
     guest.type_line("exit");

@@ -5,7 +5,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::OnceLock;
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use agent_protocol::host::{Agent, AgentError, Output};
@@ -89,6 +89,14 @@ pub struct Guest {
     /// The agent, once it is there.
     pub agent: Agent,
     folder: TempDir,
+    _turn: MutexGuard<'static, ()>,
+}
+
+/// Waits until no other guest of this program runs: two of them on few processors only slow each other down.
+pub fn turn() -> MutexGuard<'static, ()> {
+    static TURN: Mutex<()> = Mutex::new(());
+    // A test that failed has ended its guest.
+    TURN.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Guest {
@@ -99,6 +107,7 @@ impl Guest {
 
     /// Starts a machine with an image.
     pub fn start_image(image: &Image, wishes: &Wishes, change: impl FnOnce(&mut Config)) -> Guest {
+        let turn = turn();
         let world = World::new(Verbosity::Quiet, None).expect("a world");
         world.keep_others_out().expect("the cache can be locked");
         let folder = tempfile::tempdir().expect("a temporary folder");
@@ -132,7 +141,7 @@ impl Guest {
         let pulse = machine.pulse();
         let channel = machine.channel(seed::PORT).expect("a channel");
         let agent = Agent::new(channel, move || pulse.beat()).expect("an agent");
-        Guest { machine, agent, folder }
+        Guest { machine, agent, folder, _turn: turn }
     }
 
     /// Waits until `boot` is started.
@@ -208,7 +217,7 @@ impl Guest {
     /// before it listens is lost, and nothing shows when that is.
     pub fn answer_sulogin(&mut self, answer: &str) {
         self.expect("to continue): ");
-        let patience = self.machine.scaled(Duration::from_secs(2));
+        let patience = self.machine.scaled(Duration::from_secs(5));
         for _ in 0..10 {
             self.type_line(answer);
             if self.machine.expect("# ", patience).is_ok() {

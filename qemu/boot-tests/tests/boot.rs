@@ -3,7 +3,7 @@
 use std::process::Command;
 
 use agent_protocol::message::Shutdown;
-use boot_tests::{Guest, PASSWORD, Wishes, image, is_clean, mkimage};
+use boot_tests::{Guest, PASSWORD, Wishes, image, is_clean, mkimage, turn};
 use qemu_machine::OnReboot;
 
 /// What the default image starts at boot.
@@ -126,6 +126,7 @@ fn single_gives_a_shell_and_then_continues() {
 
 #[test]
 fn a_command_runs_in_the_guest_and_its_output_and_status_come_through() {
+    let _turn = turn();
     let output = Command::new(mkimage())
         .args(["boot", "--quiet", "--exec", "echo to-out; echo to-err >&2; id -u; exit 7"])
         .output()
@@ -138,6 +139,7 @@ fn a_command_runs_in_the_guest_and_its_output_and_status_come_through() {
 
 #[test]
 fn a_guest_that_cannot_find_its_root_fails_at_once_with_the_reason() {
+    let _turn = turn();
     let output = Command::new(mkimage())
         .args(["boot", "--quiet", "--exec", "true", "--append", "root=UUID=nonsense"])
         .output()

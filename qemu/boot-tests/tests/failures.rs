@@ -23,7 +23,7 @@ const FREEZE: &str = "echo u > /proc/sysrq-trigger; \
     for i in $(seq 300); do grep -q ' / ext4 ro' /proc/mounts && exit; sleep 0.1; done; exit 1";
 
 /// Resets the machine, as a loss of power would, after the answer has gone out.
-const RESET: &str = "(sleep 0.5; echo b > /proc/sysrq-trigger) > /dev/null 2>&1 &";
+const RESET: &str = "(sleep 2; echo b > /proc/sysrq-trigger) > /dev/null 2>&1 &";
 
 /// A shell loop that waits until a command succeeds, and fails if it never does.
 fn until(command: &str) -> String {
@@ -213,7 +213,7 @@ fn three_keys_reboot_and_a_soft_reboot_starts_everything_anew() {
     guest.expect("login: ");
     // What the kernel does when somebody presses Ctrl+Alt+Delete.
     assert_eq!(guest.run("cat /proc/sys/kernel/ctrl-alt-del").trim(), "0");
-    guest.run("touch /run/before; (sleep 0.2; kill -INT 1) > /dev/null 2>&1 &");
+    guest.run("touch /run/before; (sleep 2; kill -INT 1) > /dev/null 2>&1 &");
     guest.must_come_back();
     guest.run("test ! -e /run/before");
 

@@ -1,5 +1,6 @@
 //! The services that come along with packages: each daemon is started, and answers.
 
+use agent_protocol::message::Shutdown;
 use boot_tests::{Guest, Wishes, packages_image};
 use qemu_machine::Network;
 
@@ -49,6 +50,6 @@ fn every_daemon_that_comes_with_a_package_is_started_and_answers() {
         ));
     }
 
-    guest.run("poweroff > /dev/null 2>&1 &");
+    guest.agent.shut_down(Shutdown::PowerOff).expect("dinit takes the request");
     guest.must_end();
 }

@@ -91,9 +91,10 @@ pub fn interact(
     let keyboard =
         File::from(std::io::stdin().as_fd().try_clone_to_owned().context("cannot use the terminal")?);
     let mut screen = std::io::stdout();
-    let stage = world.ui.stage("guest", "");
+    // The screen is the guest's from here on: no bar may tick on it.
+    let started = Instant::now();
     let ended = machine.interact(&keyboard, &mut screen).map_err(not_to_be_had)?;
-    stage.silently_done();
+    world.ui.took("guest", started.elapsed());
     match ended {
         Interaction::Escaped => {
             machine.quit().ok();

@@ -114,7 +114,7 @@ struct BootArguments {
     /// What executes the guest's instructions
     #[arg(long, value_enum, default_value_t = AcceleratorArgument::Auto)]
     accelerator: AcceleratorArgument,
-    /// Print how long each stage took, and the processor time of the guest
+    /// Print how long each stage took
     #[arg(long)]
     timings: bool,
 }

@@ -83,6 +83,13 @@ impl Ui {
         self.bars.suspend(|| drop(writeln!(std::io::stderr(), "{line}")));
     }
 
+    /// Remembers what a stage took that was not shown.
+    pub fn took(&self, stage: &'static str, wall: Duration) {
+        if let Ok(mut timings) = self.timings.lock() {
+            timings.push(Timing { stage, wall });
+        }
+    }
+
     /// The stages finished so far, in order.
     pub fn timings(&self) -> Vec<Timing> {
         self.timings.lock().map(|timings| timings.clone()).unwrap_or_default()
@@ -128,9 +135,7 @@ impl Stage {
         if let Some(line) = line {
             self.ui.say(format_args!("{line} in {}", seconds(wall)));
         }
-        if let Ok(mut timings) = self.ui.timings.lock() {
-            timings.push(Timing { stage: self.name, wall });
-        }
+        self.ui.took(self.name, wall);
     }
 }
 

@@ -17,8 +17,9 @@ pub(crate) use console::Console;
 pub(crate) use mounts::Mount;
 pub(crate) use real::RealMachine;
 
-/// Where an administrator's or a distribution's own way of ending things may be; the first one counts.
-const HOOKS: [&str; 2] = ["/etc/dinit/shutdown-hook", "/lib/dinit/shutdown-hook"];
+/// Where somebody's own way of ending things may be: that of a program that has something to take apart in this boot,
+/// the administrator's, the distribution's. The first one counts.
+const HOOKS: [&str; 3] = ["/run/dinit/shutdown-hook", "/etc/dinit/shutdown-hook", "/lib/dinit/shutdown-hook"];
 const SWAPOFF: &str = "/sbin/swapoff";
 const UMOUNT: &str = "/bin/umount";
 

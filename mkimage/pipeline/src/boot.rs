@@ -6,6 +6,7 @@ use std::io::IsTerminal;
 use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -15,14 +16,14 @@ use agent_protocol::host::{Agent, AgentError};
 use agent_protocol::message::{BootReport, NotStarted, Outcome, Shutdown};
 use agent_protocol::seed;
 use anyhow::{Context, Result, anyhow, bail};
-use mkimage_tree::{Layer, MergePolicy, Provenance, Tree};
 use qemu_machine::{
-    Accelerator, Config, Disk, ESCAPE_KEY_NAME, Failure, Interaction, Machine, Network, OnReboot, Writes,
-    choose_accelerator,
+    Accelerator, Attached, Config, Disk, ESCAPE_KEY_NAME, Failure, Interaction, Machine, Network, OnReboot,
+    Writes, choose_accelerator,
 };
+use tempfile::TempDir;
 
-use crate::build::{self, Image};
-use crate::layers::path;
+use crate::build::Image;
+use crate::guest::{Brought, DEBUG_SHELL};
 use crate::packages::Locking;
 use crate::tools::{self, Choice};
 use crate::world::{Interrupted, World};
@@ -37,6 +38,10 @@ pub struct Options {
     pub processors: u32,
     /// More words for the kernel command line.
     pub append: String,
+    /// The program that becomes process 1, instead of the image's own.
+    pub init: Option<String>,
+    /// Whether there are debug shells.
+    pub debug_shell: DebugShell,
     /// Whether the image keeps what the guest writes.
     pub keep: bool,
     /// Whose QEMU runs it.
@@ -45,6 +50,17 @@ pub struct Options {
     pub locking: Locking,
     /// What executes its instructions.
     pub accelerator: AcceleratorChoice,
+}
+
+/// Whether there are root shells on the guest's second serial port and its tty6, and how to reach the former.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum DebugShell {
+    /// There are none.
+    No,
+    /// By a socket in a temporary folder, which is told.
+    Anywhere,
+    /// By a socket at this path.
+    At(PathBuf),
 }
 
 /// What executes the guest's instructions.
@@ -78,6 +94,8 @@ pub fn interact(
     config.failures = Vec::new();
     config.silence = None;
     config.network = Network::User;
+    let brought = Brought { agent: false, debug_shell: options.debug_shell != DebugShell::No };
+    let _folder = bring(world, brought, &options.append, &options.debug_shell, &mut config)?;
     for (user, password) in logins {
         world.ui.say(format_args!("Log in as {user} with the password {password}"));
     }
@@ -119,17 +137,12 @@ pub fn execute(
     command: &OsStr,
     limit: Duration,
 ) -> Result<ExitCode> {
-    let programs = programs::run(world)?;
-    let seed = tempfile::Builder::new()
-        .prefix("mkimage-agent-")
-        .permissions(Permissions::from_mode(0o700))
-        .tempdir()
-        .context("cannot make a temporary folder")?;
-    let extra = agent_archive(&programs, seed.path())?;
     let mut config = config(world, image, options)?;
-    config.initramfs.push(extra);
     config.channels = vec![seed::PORT.to_owned()];
-    config.command_line.push_str(&format!(" panic=-1 {}", seed::COMMAND_LINE));
+    config.command_line.push_str(" panic=-1");
+    let brought = Brought { agent: true, debug_shell: options.debug_shell != DebugShell::No };
+    // `boot` is what is waited for, so it is started whatever else was named.
+    let _folder = bring(world, brought, "", &options.debug_shell, &mut config)?;
     world.go_on()?;
 
     let stage = world.ui.stage("boot", "Booting");
@@ -150,6 +163,55 @@ pub fn execute(
     let status = guest.talk(|agent| agent.exec(&words, &mut out, &mut error, left()))?;
     guest.power_off()?;
     Ok(ExitCode::from(u8::try_from(status.code()).unwrap_or(FAILED)))
+}
+
+/// Adds what is brought into the guest, and the way to its debug shell, which is told; the folder has to stay for as
+/// long as the machine runs.
+fn bring(
+    world: &World,
+    brought: Brought,
+    words: &str,
+    debug_shell: &DebugShell,
+    config: &mut Config,
+) -> Result<Option<TempDir>> {
+    if !brought.is_any() {
+        return Ok(None);
+    }
+    let folder = tempfile::Builder::new()
+        .prefix("mkimage-guest-")
+        .permissions(Permissions::from_mode(0o700))
+        .tempdir()
+        .context("cannot make a temporary folder")?;
+    config.initramfs.push(brought.archive(&programs::run(world)?, folder.path())?);
+    config.command_line.push_str(&format!(" {}", brought.command_line(words)));
+    config.second_serial = match debug_shell {
+        DebugShell::No => None,
+        DebugShell::Anywhere => Some(folder.path().join("debug-shell")),
+        DebugShell::At(socket) => Some(socket.clone()),
+    };
+    if let Some(socket) = &config.second_serial {
+        world.ui.say(format_args!("The debug shell is reached with: mkimage attach {}", socket.display()));
+    }
+    Ok(Some(folder))
+}
+
+/// Connects the terminal to the socket of a guest's serial port, until the guest is gone or the person leaves.
+pub fn attach(world: &World, socket: &Path) -> Result<ExitCode> {
+    let port = UnixStream::connect(socket)
+        .with_context(|| format!("cannot connect to `{}`: does the guest still run?", socket.display()))?;
+    world.ui.say(format_args!("{ESCAPE_KEY_NAME} leaves; Enter shows the prompt"));
+    let keyboard =
+        File::from(std::io::stdin().as_fd().try_clone_to_owned().context("cannot use the terminal")?);
+    let attached = qemu_machine::attach(&port, &keyboard, &mut std::io::stdout(), &world.cancelled);
+    match attached.context("cannot pass on what is said")? {
+        Attached::Interrupted => Err(Interrupted.into()),
+        Attached::Escaped | Attached::Ended => {
+            if std::io::stdout().is_terminal() {
+                world.ui.say("");
+            }
+            Ok(ExitCode::SUCCESS)
+        }
+    }
 }
 
 /// A machine whose guest has an agent.
@@ -181,9 +243,10 @@ impl<'a> Guest<'a> {
     }
 
     fn must_have_booted(&self, report: &BootReport) -> Result<()> {
+        let not_started = || report.not_started.iter().filter(|service| service.name != DEBUG_SHELL);
         let what = match report.outcome {
             Outcome::Started => {
-                for service in report.not_started.iter().map(line) {
+                for service in not_started().map(line) {
                     self.world.ui.show(format_args!("Not started: {}", service.trim_start()));
                 }
                 return Ok(());
@@ -191,7 +254,7 @@ impl<'a> Guest<'a> {
             Outcome::Failed => "the boot failed",
             Outcome::Underway => "the boot did not finish in time",
         };
-        let waiting: Vec<String> = report.not_started.iter().map(line).collect();
+        let waiting: Vec<String> = not_started().map(line).collect();
         let text = if waiting.is_empty() {
             what.to_owned()
         } else {
@@ -242,24 +305,6 @@ fn with_console(text: &str, console: &[String]) -> anyhow::Error {
     anyhow!("{text}\nthe console's last lines:\n{}", lines.join("\n"))
 }
 
-/// Writes the archive that brings the agent and its service into a guest's /run.
-pub fn agent_archive(programs: &programs::Programs, folder: &Path) -> Result<PathBuf> {
-    let run = initramfs_config::RUN_SEED.trim_start_matches('/');
-    let mut layer = Layer::new(Provenance::Generated("guest agent".into()));
-    let mut parent = String::new();
-    for part in run.split('/').chain(["dinit.d"]) {
-        parent.push_str(part);
-        layer.directory(path(&parent)?, 0o755);
-        parent.push('/');
-    }
-    layer.file(path(&format!("{run}/{}", seed::PROGRAM))?, 0o755, programs.read("guest-agent")?);
-    layer.file(path(&format!("{run}/{}", seed::SERVICE))?, 0o644, seed::SERVICE_TEXT.as_bytes());
-    let tree = Tree::standalone([&layer], &MergePolicy::new())?;
-    let archive = folder.join("agent.img");
-    build::write_initramfs(&tree, &archive, 0)?;
-    Ok(archive)
-}
-
 /// The machine that an image is booted on.
 pub fn config(world: &World, image: &Image, options: &Options) -> Result<Config> {
     let (program, version) = tools::qemu(world, options.tools, options.locking)?;
@@ -283,6 +328,9 @@ pub fn config(world: &World, image: &Image, options: &Options) -> Result<Config>
     config.processors = options.processors;
     config.initramfs = vec![image.initramfs()];
     config.command_line = format!("{} {}", image.contents.command_line, options.append).trim_end().to_owned();
+    if let Some(init) = &options.init {
+        config.command_line.push_str(&format!(" init={init}"));
+    }
     config.disks =
         vec![Disk { path: image.root(), writes: if options.keep { Writes::Kept } else { Writes::Dropped } }];
     Ok(config)

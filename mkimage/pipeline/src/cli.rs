@@ -43,6 +43,8 @@ struct Common {
 enum Verb {
     /// Build an image if need be, and boot it: on a terminal with its console, or to run one command
     Boot(BootArguments),
+    /// Use the debug shell of a guest that runs
+    Attach(AttachArguments),
     /// Build an image: kernel, initramfs, root file system, and a list of what is in them
     Build(BuildArguments),
     /// Choose the exact packages of an image and write them to its lock file
@@ -101,6 +103,14 @@ struct BootArguments {
     /// Add WORDS to the kernel command line
     #[arg(long, value_name = "WORDS", default_value = "")]
     append: String,
+    /// Have the guest run PATH as process 1 instead of its /sbin/init, such as a shell, or a script that ends in
+    /// `exec /usr/sbin/dinit "$@"`
+    #[arg(long, value_name = "PATH", value_parser = init)]
+    init: Option<String>,
+    /// Have root shells on the guest's second serial port and its tty6, from before the first service until after the
+    /// last; the former is reached with `mkimage attach SOCKET` [default: a socket in a temporary folder]
+    #[arg(long, value_name = "SOCKET", num_args = 0..=1, require_equals = true)]
+    debug_shell: Option<Option<PathBuf>>,
     /// Keep what the guest writes in the built image, and boot it as the last one left it; otherwise it is
     /// gone with the guest
     #[arg(long)]
@@ -117,6 +127,12 @@ struct BootArguments {
     /// Print how long each stage took
     #[arg(long)]
     timings: bool,
+}
+
+#[derive(Debug, Args)]
+struct AttachArguments {
+    /// What `mkimage boot --debug-shell` has told
+    socket: PathBuf,
 }
 
 #[derive(Debug, Args)]
@@ -181,6 +197,7 @@ pub fn run(cli: Cli) -> Result<ExitCode> {
     let world = World::new(verbosity, cli.common.cache)?;
     match cli.verb {
         Verb::Boot(arguments) => run_boot(&world, arguments),
+        Verb::Attach(arguments) => boot::attach(&world, &arguments.socket),
         Verb::Build(arguments) => run_build(&world, arguments),
         Verb::Lock(arguments) => run_lock(&world, arguments),
         Verb::Fetch(arguments) => {
@@ -216,6 +233,17 @@ impl Which {
     }
 }
 
+/// Reads the path of a program that is to be process 1.
+fn init(text: &str) -> Result<String, &'static str> {
+    match text {
+        _ if !text.starts_with('/') => Err("it must begin with `/`"),
+        _ if text.contains(|c: char| c.is_whitespace() || c == '"') => {
+            Err("the kernel's command line cannot hold it")
+        }
+        _ => Ok(text.to_owned()),
+    }
+}
+
 fn run_build(world: &World, arguments: BuildArguments) -> Result<ExitCode> {
     let manifest = read(world, arguments.which.manifest.as_ref())?;
     let output = arguments.output.unwrap_or_else(|| PathBuf::from("out").join(manifest.image.name.get_ref()));
@@ -245,6 +273,12 @@ fn run_boot(world: &World, arguments: BootArguments) -> Result<ExitCode> {
         memory: arguments.memory,
         processors: arguments.processors,
         append: arguments.append,
+        init: arguments.init,
+        debug_shell: match arguments.debug_shell {
+            None => boot::DebugShell::No,
+            Some(None) => boot::DebugShell::Anywhere,
+            Some(Some(socket)) => boot::DebugShell::At(socket),
+        },
         keep: arguments.keep,
         locking,
         tools: match arguments.tools {

@@ -10,6 +10,7 @@ pub mod check;
 pub mod cli;
 pub mod configured;
 mod files;
+pub mod guest;
 pub mod initramfs;
 pub mod layers;
 pub mod manifest;

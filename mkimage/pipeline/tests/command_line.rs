@@ -142,6 +142,23 @@ fn the_committed_locks_answer_their_manifests() {
 }
 
 #[test]
+fn a_guest_that_does_not_run_any_more_cannot_be_attached_to() {
+    let place = Place::new(MANIFEST);
+    let error = place.refused(&["attach", "gone"]);
+    assert!(error.contains("cannot connect to `gone`: does the guest still run?"), "{error}");
+}
+
+#[test]
+fn a_process_1_that_the_kernel_could_not_find_is_refused_at_once() {
+    let place = Place::new(MANIFEST);
+    for (path, why) in [("sbin/init", "it must begin with `/`"), ("/a b", "cannot hold it")] {
+        let output = place.command(&["boot", "--init", path]).output().unwrap();
+        let error = String::from_utf8_lossy(&output.stderr);
+        assert!(error.contains("--init") && error.contains(why), "{error}");
+    }
+}
+
+#[test]
 fn an_interrupt_ends_a_run_that_waits_for_another_one() {
     let place = Place::new(MANIFEST);
     fs::create_dir(place.0.path().join("cache")).unwrap();

@@ -67,6 +67,10 @@ pub enum Shutdown {
     Reboot,
     /// Stopped, with the power on.
     Halt,
+    /// dinit started again, by the same kernel.
+    SoftReboot,
+    /// Another kernel started, which has been loaded before.
+    Kexec,
 }
 
 /// What the agent answers.
@@ -217,6 +221,8 @@ impl ToGuest {
                 0 => Shutdown::PowerOff,
                 1 => Shutdown::Reboot,
                 2 => Shutdown::Halt,
+                3 => Shutdown::SoftReboot,
+                4 => Shutdown::Kexec,
                 _ => return None,
             }),
             _ => return None,
@@ -316,6 +322,8 @@ mod tests {
             ToGuest::Shutdown(Shutdown::PowerOff),
             ToGuest::Shutdown(Shutdown::Reboot),
             ToGuest::Shutdown(Shutdown::Halt),
+            ToGuest::Shutdown(Shutdown::SoftReboot),
+            ToGuest::Shutdown(Shutdown::Kexec),
         ];
         for message in messages {
             let frame = message.frame(3, 4);

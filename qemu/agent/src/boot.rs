@@ -29,6 +29,8 @@ pub(crate) fn shut_down(link: &Link, request: u32, how: Shutdown) -> io::Result<
         Shutdown::PowerOff => ShutdownKind::PowerOff,
         Shutdown::Reboot => ShutdownKind::Reboot,
         Shutdown::Halt => ShutdownKind::Halt,
+        Shutdown::SoftReboot => ShutdownKind::SoftReboot,
+        Shutdown::Kexec => ShutdownKind::Kexec,
     };
     // The answer goes out first: dinit begins to stop services, and this one among them, as soon as it is asked.
     let mut dinit = match Connection::open(Path::new(address::SYSTEM_SOCKET)) {

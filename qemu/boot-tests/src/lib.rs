@@ -3,16 +3,19 @@
 //! The image is built once, by the program as a user would run it; each test boots a disposable copy of it, or
 //! one whose writes are kept. Everything a test says to a guest goes over the agent's channel or the serial console.
 
+use std::io::{Read, Write};
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use agent_protocol::host::{Agent, AgentError, Output};
 use agent_protocol::message::{BootReport, Outcome, Status};
 use agent_protocol::seed;
 use mkimage::boot::{self, AcceleratorChoice, Options};
 use mkimage::build::Image;
+use mkimage::guest::Brought;
 use mkimage::programs;
 use mkimage::tools::Choice;
 use mkimage::ui::Verbosity;
@@ -77,6 +80,8 @@ pub struct Wishes {
     pub start: Option<&'static str>,
     /// Whether the root file system is a copy that keeps what the guest writes.
     pub keep: bool,
+    /// Whether there are debug shells; see [`Guest::debug_shell`].
+    pub debug_shell: bool,
     /// Files that are in /run before dinit starts: paths below it, and texts. Descriptions in `dinit.d` cover
     /// those of the image.
     pub seed: Vec<(&'static str, &'static str)>,
@@ -112,11 +117,14 @@ impl Guest {
         world.keep_others_out().expect("the cache can be locked");
         let folder = tempfile::tempdir().expect("a temporary folder");
         let programs = programs::run(&world).expect("our programs");
-        let archive = boot::agent_archive(&programs, folder.path()).expect("the agent's archive");
+        let brought = Brought { agent: true, debug_shell: wishes.debug_shell };
+        let archive = brought.archive(&programs, folder.path()).expect("what is brought");
         let options = Options {
             memory: 512,
             processors: 2,
             append: wishes.append.clone(),
+            init: None,
+            debug_shell: boot::DebugShell::No,
             keep: wishes.keep,
             tools: Choice::Own,
             locking: mkimage::packages::Locking::AsNeeded,
@@ -134,8 +142,11 @@ impl Guest {
             config.initramfs.push(seed_archive(&wishes.seed, folder.path()));
         }
         config.channels = vec![seed::PORT.to_owned()];
-        let start = wishes.start.unwrap_or(seed::COMMAND_LINE);
+        let start = wishes.start.map_or_else(|| brought.command_line(&wishes.append), str::to_owned);
         config.command_line.push_str(&format!(" panic=-1 {start}"));
+        if wishes.debug_shell {
+            config.second_serial = Some(folder.path().join("debug-shell"));
+        }
         change(&mut config);
         let mut machine = Machine::start(&config).expect("QEMU starts");
         let pulse = machine.pulse();
@@ -213,6 +224,13 @@ impl Guest {
         self.expect("# ");
     }
 
+    /// Goes to the debug shell on the second serial port, which [`Wishes::debug_shell`] asks for.
+    pub fn debug_shell(&self) -> DebugShell {
+        let port = UnixStream::connect(self.folder.path().join("debug-shell")).expect("QEMU listens");
+        port.set_read_timeout(Some(self.machine.scaled(STEP))).expect("a time limit");
+        DebugShell { port, heard: Vec::new() }
+    }
+
     /// Answers sulogin, whose question stands on the console or is about to, and waits for its shell. What is typed
     /// before it listens is lost, and nothing shows when that is.
     pub fn answer_sulogin(&mut self, answer: &str) {
@@ -251,6 +269,36 @@ impl Guest {
     /// Everything that was on the console.
     pub fn console(&self) -> String {
         String::from_utf8_lossy(&self.machine.transcript()).into_owned()
+    }
+}
+
+/// A root shell on the guest's second serial port.
+pub struct DebugShell {
+    port: UnixStream,
+    heard: Vec<u8>,
+}
+
+impl DebugShell {
+    /// Runs a command, one line, that must succeed, and waits until it has. A shell that does not listen yet is asked
+    /// again, so nothing may depend on how often the command is run.
+    pub fn run(&mut self, command: &str) {
+        let patience = self.port.read_timeout().expect("a time limit").unwrap_or(STEP);
+        self.port.set_read_timeout(Some(Duration::from_secs(5))).expect("a time limit");
+        let deadline = Instant::now() + patience;
+        self.heard.clear();
+        while Instant::now() < deadline {
+            // The token is split, so that its echo does not match.
+            self.port.write_all(format!("{command} && echo do\"\"ne\n").as_bytes()).expect("the guest reads");
+            let mut buffer = [0; 4096];
+            while let Ok(count @ 1..) = self.port.read(&mut buffer) {
+                self.heard.extend_from_slice(&buffer[..count]);
+                if self.heard.windows(4).any(|four| four == b"done") {
+                    self.port.set_read_timeout(Some(patience)).expect("a time limit");
+                    return;
+                }
+            }
+        }
+        panic!("`{command}` in the debug shell: {}", String::from_utf8_lossy(&self.heard));
     }
 }
 

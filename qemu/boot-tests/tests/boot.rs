@@ -128,12 +128,16 @@ fn single_gives_a_shell_and_then_continues() {
 fn a_command_runs_in_the_guest_and_its_output_and_status_come_through() {
     let _turn = turn();
     let output = Command::new(mkimage())
-        .args(["boot", "--quiet", "--exec", "echo to-out; echo to-err >&2; id -u; exit 7"])
+        .args(["boot", "--quiet", "--debug-shell", "--init", "/usr/sbin/dinit", "--exec"])
+        // The shells on the serial port and on tty6; the words of process 1 begin with its path.
+        .arg(
+            "echo to-out; echo to-err >&2; id -u; pgrep -c '^debug-shell$'; tr '\\0' '\\n' < /proc/1/cmdline | head -1; exit 7",
+        )
         .output()
         .expect("mkimage can be run");
     let error = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(7), "{error}");
-    assert_eq!(String::from_utf8_lossy(&output.stdout), "to-out\n0\n");
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "to-out\n0\n2\n/usr/sbin/dinit\n");
     assert_eq!(error, "to-err\n");
 }
 

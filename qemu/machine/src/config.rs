@@ -36,6 +36,9 @@ pub struct Config {
     pub on_reboot: OnReboot,
     /// Names of the virtio-serial ports; each is reached with [`Machine::channel`](crate::Machine::channel).
     pub channels: Vec<String>,
+    /// A second serial port, `ttyS1`: the socket on which QEMU listens for whoever wants to use it, one at a time.
+    /// What the guest says while nobody is there is lost. A socket that is there already is replaced.
+    pub second_serial: Option<PathBuf>,
     /// Whether there is a VGA display, which a screendump needs.
     pub display: Display,
     /// Console texts that mean the guest has failed.
@@ -189,6 +192,7 @@ impl Config {
             network: Network::None,
             on_reboot: OnReboot::End,
             channels: Vec::new(),
+            second_serial: None,
             display: Display::None,
             failures: FailureText::usual(),
             silence: Some(accelerator.scaled(Duration::from_secs(20))),
@@ -285,6 +289,10 @@ fn add_console_and_monitor(line: &mut Line, config: &Config, places: &Places) {
     }
     line.pair("-chardev", "stdio,id=console,signal=off");
     line.pair("-serial", "chardev:console");
+    if let Some(path) = &config.second_serial {
+        line.chardev("serial1", "server=on,wait=off", path);
+        line.pair("-serial", "chardev:serial1");
+    }
     line.socket("qmp", &places.qmp);
     line.pair("-mon", "chardev=qmp,mode=control");
 }
@@ -344,7 +352,11 @@ impl Line {
 
     /// A character device that QEMU connects to a socket we listen on, so there is nothing to wait for.
     fn socket(&mut self, id: &str, path: &Path) {
-        let mut value = OsString::from(format!("socket,id={id},server=off,path="));
+        self.chardev(id, "server=off", path);
+    }
+
+    fn chardev(&mut self, id: &str, role: &str, path: &Path) {
+        let mut value = OsString::from(format!("socket,id={id},{role},path="));
         value.push(doubled_path(path));
         self.words.extend(["-chardev".into(), value]);
     }
@@ -424,11 +436,13 @@ mod tests {
         wanted.network = Network::User;
         wanted.on_reboot = OnReboot::Restart;
         wanted.channels = vec!["agent".to_owned(), "x,y".to_owned()];
+        wanted.second_serial = Some("/s,1".into());
         wanted.display = Display::Vga;
         let expected = "/t/ld.so --library-path /t/lib /t/qemu -L /t/qemu-data -L /t/seabios -nodefaults \
                         -no-user-config -machine pc,usb=off,vmport=off -accel kvm -cpu host -smp 4 -m 256 \
                         -kernel /k -initrd /t/initramfs -append 'console=ttyS0 root=/dev/vda single' \
                         -display none -vga std -chardev stdio,id=console,signal=off -serial chardev:console \
+                        -chardev socket,id=serial1,server=on,wait=off,path=/s,,1 -serial chardev:serial1 \
                         -chardev socket,id=qmp,server=off,path=/t/qmp -mon chardev=qmp,mode=control \
                         -device virtio-serial-pci \
                         -chardev socket,id=channel0,server=off,path=/t/channel0 \

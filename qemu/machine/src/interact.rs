@@ -6,6 +6,7 @@ use std::fs::File;
 use std::io::{self, IsTerminal, Read, Write};
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -72,6 +73,72 @@ pub(crate) fn run(
                 Keys::Escape(keys) => {
                     let _ = type_in(&mut process.input, &keys);
                     return Ok(Interaction::Escaped);
+                }
+            }
+        }
+    }
+}
+
+/// How somebody's use of a serial port came to its end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Attached {
+    /// The machine has gone.
+    Ended,
+    /// The person pressed the escape key.
+    Escaped,
+    /// The flag was set.
+    Interrupted,
+}
+
+/// Lets a person use another serial port of a machine, see [`Config::second_serial`](crate::Config::second_serial):
+/// bytes go both ways until the machine goes, the person presses [`ESCAPE_KEY`], or `cancelled` is set by a signal.
+///
+/// A terminal is put into raw mode and restored on every way out. With a keyboard that is no terminal, the end of its
+/// input leaves the port being shown.
+///
+/// # Errors
+/// Keyboard, screen or port cannot be used.
+pub fn attach(
+    port: &UnixStream,
+    keyboard: &File,
+    screen: &mut impl Write,
+    cancelled: &AtomicBool,
+) -> io::Result<Attached> {
+    let _raw = if keyboard.is_terminal() { Some(Raw::enter(keyboard)?) } else { None };
+    let mut listening = true;
+    let mut buffer = [0; 8192];
+    loop {
+        if cancelled.load(Ordering::Relaxed) {
+            return Ok(Attached::Interrupted);
+        }
+        let mut waiting = vec![PollFd::new(port.as_fd(), PollFlags::POLLIN)];
+        if listening {
+            waiting.push(PollFd::new(keyboard.as_fd(), PollFlags::POLLIN));
+        }
+        match poll(&mut waiting, PollTimeout::NONE) {
+            Ok(_) => {}
+            Err(Errno::EINTR) => continue,
+            Err(error) => return Err(error.into()),
+        }
+        let is_ready = |at: usize| waiting.get(at).and_then(PollFd::any).unwrap_or(false);
+        if is_ready(0) {
+            match (&mut &*port).read(&mut buffer) {
+                Ok(0) => return Ok(Attached::Ended),
+                Ok(count) => {
+                    screen.write_all(&buffer[..count])?;
+                    screen.flush()?;
+                }
+                Err(error) if error.kind() == io::ErrorKind::ConnectionReset => return Ok(Attached::Ended),
+                Err(error) => return Err(error),
+            }
+        }
+        if is_ready(1) {
+            match take_keys(&mut &*keyboard)? {
+                Keys::None => listening = false,
+                Keys::Typed(keys) => type_in(&mut &*port, &keys)?,
+                Keys::Escape(keys) => {
+                    type_in(&mut &*port, &keys)?;
+                    return Ok(Attached::Escaped);
                 }
             }
         }
@@ -150,7 +217,6 @@ mod tests {
     use super::*;
     use crate::process::{Guarded, guard};
     use std::sync::Arc;
-    use std::sync::atomic::{AtomicBool, Ordering};
 
     #[test]
     fn the_end_of_the_guest_ends_the_session_after_all_it_printed() {
@@ -201,6 +267,34 @@ mod tests {
         assert!(matches!(ended, Interaction::Ended(exit) if !exit.is_clean()));
         assert!(shared.lock().interrupted);
         assert_eq!(modes(), before);
+    }
+
+    /// Uses a port with a keyboard that holds what was typed.
+    fn attached(port: &UnixStream, typed: &[u8]) -> (Attached, Vec<u8>) {
+        let mut keyboard = tempfile::tempfile().expect("temporary file");
+        keyboard.write_all(typed).expect("written");
+        io::Seek::rewind(&mut keyboard).expect("rewound");
+        let mut screen = Vec::new();
+        let end = attach(port, &keyboard, &mut screen, &AtomicBool::new(false)).expect("usable");
+        (end, screen)
+    }
+
+    #[test]
+    fn a_serial_port_is_left_by_the_escape_key() {
+        let (ours, mut theirs) = UnixStream::pair().expect("socket pair");
+        assert_eq!(attached(&ours, b"id\x1dmore").0, Attached::Escaped);
+        drop(ours);
+        let mut heard = Vec::new();
+        theirs.read_to_end(&mut heard).expect("readable");
+        assert_eq!(heard, b"id");
+    }
+
+    #[test]
+    fn a_serial_port_is_shown_until_the_machine_goes() {
+        let (ours, mut theirs) = UnixStream::pair().expect("socket pair");
+        theirs.write_all(b"uid=0").expect("fits the socket");
+        drop(theirs);
+        assert_eq!(attached(&ours, b""), (Attached::Ended, b"uid=0".to_vec()));
     }
 
     #[test]

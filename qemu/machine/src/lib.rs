@@ -38,7 +38,7 @@ pub use config::{
     Accelerator, Config, Disk, Display, FailureText, Network, OnReboot, Places, Writes, arguments, shown,
 };
 pub use error::{Error, Failure};
-pub use interact::{ESCAPE_KEY, ESCAPE_KEY_NAME};
+pub use interact::{Attached, ESCAPE_KEY, ESCAPE_KEY_NAME, attach};
 pub use kvm::{Choice, choose_accelerator};
 pub use machine::{Interaction, Machine, Pulse};
 pub use process::Exit;

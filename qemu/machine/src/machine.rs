@@ -223,6 +223,16 @@ impl Machine {
         self.command("system_powerdown", Value::Null).map(drop)
     }
 
+    /// Presses keys of the guest's keyboard together, and lets them go: names as QEMU has them (`QKeyCode`), such as
+    /// `ctrl`, `alt`, `delete`.
+    ///
+    /// # Errors
+    /// QEMU does not know a key, has ended, or does not answer.
+    pub fn press_keys(&mut self, keys: &[&str]) -> Result<(), Error> {
+        let keys: Vec<Value> = keys.iter().map(|key| json!({ "type": "qcode", "data": key })).collect();
+        self.command("send-key", json!({ "keys": keys })).map(drop)
+    }
+
     /// Ends QEMU at once, without telling the guest; use [`Machine::wait`] for its end.
     ///
     /// # Errors

@@ -193,6 +193,15 @@ fn a_hook_that_nobody_may_execute_makes_room_for_the_second() {
 }
 
 #[test]
+fn the_hook_of_the_running_system_comes_before_those_on_disk() {
+    let mut machine = FakeMachine::new();
+    let places = ["/lib/dinit/shutdown-hook", "/run/dinit/shutdown-hook", "/etc/dinit/shutdown-hook"];
+    machine.hooks.extend(places.map(|place| (place, true)));
+    execute(ShutdownKind::Halt, &mut machine);
+    assert_done(&machine, &["/run/dinit/shutdown-hook halt", "sync"], "kernel Halt");
+}
+
+#[test]
 fn a_soft_reboot_ends_without_calling_the_kernel() {
     let mut machine = FakeMachine::new();
     assert_eq!(execute(ShutdownKind::SoftReboot, &mut machine), Ending::Exit(0));

@@ -34,6 +34,11 @@ pub(crate) struct Found {
 pub(crate) fn perform(step: &Step, found: &mut Found) -> Result<(), Failure> {
     match step {
         Step::Mount(early) => mount_early(early),
+        Step::MountIfPossible(inner) => {
+            // The new root's services find it missing, and say so if they cannot mount it either.
+            let _ = try_mount(inner);
+            Ok(())
+        }
         Step::Load(module) => {
             load(module);
             Ok(())
@@ -59,13 +64,16 @@ pub(crate) fn perform(step: &Step, found: &mut Found) -> Result<(), Failure> {
     }
 }
 
-/// Mounts what may be mounted already: the kernel can be built to mount `/dev` itself.
-fn mount_early(early: &EarlyMount) -> Result<(), Failure> {
+/// Mounts a file system of the kernel, making the folder for it.
+fn try_mount(early: &EarlyMount) -> nix::Result<()> {
     let made =
         fs::create_dir_all(early.place).map_err(|error| Errno::from_raw(error.raw_os_error().unwrap_or(0)));
-    let mounted = made
-        .and_then(|()| mount(Some(early.kind), early.place, Some(early.kind), early.flags, Some(early.data)));
-    match mounted {
+    made.and_then(|()| mount(Some(early.kind), early.place, Some(early.kind), early.flags, Some(early.data)))
+}
+
+/// Mounts what may be mounted already: the kernel can be built to mount `/dev` itself.
+fn mount_early(early: &EarlyMount) -> Result<(), Failure> {
+    match try_mount(early) {
         Ok(()) | Err(Errno::EBUSY) => {}
         Err(errno) => {
             return Err(Failure {

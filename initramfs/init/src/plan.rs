@@ -10,6 +10,8 @@ use crate::cmdline::{Access, BadWord, Root, Wait, Wishes, read};
 pub(crate) enum Step {
     /// Mount a file system of the kernel.
     Mount(&'static EarlyMount),
+    /// Mount one that a kernel may lack.
+    MountIfPossible(&'static EarlyMount),
     /// Load a module.
     Load(Module),
     /// Lay what the initramfs brings for `/run` into it.
@@ -39,6 +41,7 @@ pub(crate) struct EarlyMount {
 
 const NO_PROGRAMS: MsFlags = MsFlags::MS_NOSUID.union(MsFlags::MS_NODEV).union(MsFlags::MS_NOEXEC);
 const NO_DEVICES: MsFlags = MsFlags::MS_NOSUID.union(MsFlags::MS_NODEV);
+const NO_PROGRAMS_BUT_DEVICES: MsFlags = MsFlags::MS_NOSUID.union(MsFlags::MS_NOEXEC);
 
 /// In the order in which they are mounted, and later moved.
 pub(crate) const EARLY_MOUNTS: &[EarlyMount] = &[
@@ -46,6 +49,14 @@ pub(crate) const EARLY_MOUNTS: &[EarlyMount] = &[
     EarlyMount { kind: "sysfs", place: "/sys", flags: NO_PROGRAMS, data: "" },
     EarlyMount { kind: "devtmpfs", place: "/dev", flags: MsFlags::MS_NOSUID, data: "mode=0755" },
     EarlyMount { kind: "tmpfs", place: "/run", flags: NO_DEVICES, data: "mode=0755" },
+];
+
+/// What goes into those, and is carried along with them. The new root's own services mount these where they are
+/// missing; a few calls here spare them to start a program for each.
+const INNER_MOUNTS: &[EarlyMount] = &[
+    EarlyMount { kind: "devpts", place: "/dev/pts", flags: NO_PROGRAMS_BUT_DEVICES, data: "gid=5,mode=0620" },
+    EarlyMount { kind: "tmpfs", place: "/dev/shm", flags: NO_DEVICES, data: "mode=1777" },
+    EarlyMount { kind: "cgroup2", place: "/sys/fs/cgroup", flags: NO_PROGRAMS, data: "" },
 ];
 
 /// How the root is mounted.
@@ -62,7 +73,8 @@ pub(crate) struct RootMount {
 
 /// The steps before anything can be read.
 pub(crate) fn early() -> Vec<Step> {
-    EARLY_MOUNTS.iter().map(Step::Mount).collect()
+    let inner = INNER_MOUNTS.iter().map(Step::MountIfPossible);
+    EARLY_MOUNTS.iter().map(Step::Mount).chain(inner).collect()
 }
 
 /// The steps after, from the kernel command line and the configuration.
@@ -193,6 +205,9 @@ Execute { programs: [[47, 101]] }
 Mount(EarlyMount { kind: "sysfs", place: "/sys", flags: MsFlags(MS_NOSUID | MS_NODEV | MS_NOEXEC), data: "" })
 Mount(EarlyMount { kind: "devtmpfs", place: "/dev", flags: MsFlags(MS_NOSUID), data: "mode=0755" })
 Mount(EarlyMount { kind: "tmpfs", place: "/run", flags: MsFlags(MS_NOSUID | MS_NODEV), data: "mode=0755" })
+MountIfPossible(EarlyMount { kind: "devpts", place: "/dev/pts", flags: MsFlags(MS_NOSUID | MS_NOEXEC), data: "gid=5,mode=0620" })
+MountIfPossible(EarlyMount { kind: "tmpfs", place: "/dev/shm", flags: MsFlags(MS_NOSUID | MS_NODEV), data: "mode=1777" })
+MountIfPossible(EarlyMount { kind: "cgroup2", place: "/sys/fs/cgroup", flags: MsFlags(MS_NOSUID | MS_NODEV | MS_NOEXEC), data: "" })
 "#;
         assert_eq!(told, expected);
     }

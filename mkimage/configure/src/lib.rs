@@ -1,22 +1,24 @@
 //! Configures unpacked packages without root rights.
 //!
-//! The tree comes in as a directory that holds the files of all packages, and leaves it as dpkg would: a package
+//! The tree comes in as a [`Workspace`] that holds the files of all packages, and leaves it as dpkg would: a package
 //! database that is complete, every package `installed`, and everything done that maintainer scripts do. Owners,
 //! device nodes and extended attributes cannot be real on a disk that belongs to an ordinary user; what packages
 //! and scripts asked for comes back as [`Configured`], and the writer of the image puts it in.
 //!
-//! Reading order: [`configure`] is the whole stage; `plan` says which script runs how; `sandbox` runs it;
+//! Reading order: `workspace` is where the tree lies, in memory if there is room; [`configure`] is the whole stage; `plan` says which script runs how; `sandbox` runs it; `beside` is what runs at the same time;
 //! `root` keeps what the builder does itself inside the tree; `database` and `triggers` know dpkg's files; `tidy` takes out what would differ between two builds.
 //!
-//! What calls [`configure`] must be a program that hands over to [`sandbox_main`] when its first argument is
+//! What calls [`Workspace::prepare`] must be a program that hands over to [`sandbox_main`] when its first argument is
 //! [`SANDBOX_ARGUMENT`], before it starts any thread: the sandbox is this program, executed again.
 
 mod accounts;
+mod beside;
 mod database;
 mod diversions;
 mod error;
 mod fields;
 mod known;
+mod memory;
 mod order;
 mod package;
 mod root;
@@ -24,11 +26,14 @@ mod sandbox;
 mod stage;
 mod tidy;
 mod triggers;
+mod workspace;
 
 pub use error::{Error, Step};
+pub use memory::room_in_memory;
 pub use package::{PackageControl, PackageFile};
-pub use sandbox::{SANDBOX_ARGUMENT, SandboxProgram, sandbox_main};
+pub use sandbox::{SANDBOX_ARGUMENT, Sandbox, SandboxProgram, sandbox_main};
 pub use stage::configure;
+pub use workspace::Workspace;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -44,8 +49,6 @@ pub struct Options {
     /// The kernel whose modules the image has, as `uname -r` will say there; without one, all in the tree are
     /// indexed. It is an error if the tree has no modules for it.
     pub kernel_release: Option<String>,
-    /// The program that becomes the sandbox; the running one unless a test says otherwise.
-    pub sandbox: SandboxProgram,
 }
 
 /// How far the stage is; given to the caller before each script, and ten times a second while one runs.

@@ -1,13 +1,14 @@
 //! The stage as a whole: database, scripts in their order, triggers, what only the builder does, tidying up.
 
+use crate::beside::Beside;
 use crate::diversions::{Arrangements, FileOwners};
 use crate::package::{Package, absolute_path};
 use crate::root::Root;
 use crate::sandbox::{FileId, Job, Outcome, Record, Sandbox, mode_on_disk};
 use crate::triggers::{Interests, Pending};
 use crate::{
-    Class, Configured, Error, Options, Owner, PackageControl, Progress, Report, ScriptRun, database, known,
-    order, tidy,
+    Class, Configured, Error, Options, Owner, PackageControl, Progress, Report, ScriptRun, Workspace,
+    database, known, order, tidy,
 };
 use std::collections::HashMap;
 use std::ffi::OsStr;
@@ -15,9 +16,9 @@ use std::fs;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-/// Configures a directory that holds the unpacked files of all packages.
+/// Configures a workspace in which the unpacked files of all packages lie, in the sandbox that came with it.
 ///
 /// The directory must be writable, with the modes of the packages' archives on its files, and with the links of a
 /// merged `/usr`. Whoever owns it on the disk does not matter. On an error it is left half-way, for a look at it,
@@ -27,15 +28,21 @@ use std::time::{Duration, Instant};
 /// If user namespaces cannot be had, a script fails, or the tree or a package cannot be read; see [`Error`], whose
 /// [`Error::help`] says how to go on.
 pub fn configure(
-    root: &Path,
+    workspace: &Workspace,
+    mut sandbox: Sandbox,
     packages: &[PackageControl],
     options: &Options,
     progress: &mut dyn FnMut(Progress<'_>) -> bool,
 ) -> Result<Configured, Error> {
     let packages = packages.iter().map(Package::read).collect::<Result<Vec<_>, Error>>()?;
-    let root = Root::open(root)?;
+    let root = Root::open(workspace.root())?;
+    // It sets itself up meanwhile.
+    sandbox.enter()?;
+    let environment = Environment::new(&packages, options);
+    let kernel_release = options.kernel_release.as_deref();
+    let beside = Beside::begin(&root, &sandbox, kernel_release, &environment.general())?;
     database::create(&root, &packages, options)?;
-    let sandbox = Sandbox::start(&options.sandbox, root.path())?;
+    sandbox.wait_until_ready()?;
     let mut stage = Stage {
         root: &root,
         packages: &packages,
@@ -43,7 +50,8 @@ pub fn configure(
         file_owners: FileOwners::of(&packages),
         arrangements: Arrangements::default(),
         sandbox,
-        environment: Environment::new(&packages, options),
+        beside,
+        environment,
         kernel_release: options.kernel_release.clone(),
         adopted: Vec::new(),
         report: Report::default(),
@@ -52,7 +60,7 @@ pub fn configure(
     };
     stage.adopt_files()?;
     stage.run_scripts()?;
-    stage.index_modules()?;
+    stage.finish_beside()?;
     stage.report.tidied = tidy::tidy(&root)?;
     stage.collect()
 }
@@ -65,6 +73,7 @@ struct Stage<'a> {
     file_owners: FileOwners<'a>,
     arrangements: Arrangements,
     sandbox: Sandbox,
+    beside: Beside,
     environment: Environment,
     kernel_release: Option<String>,
     /// Paths with the owners and modes that their packages give them, where those are special.
@@ -195,7 +204,7 @@ impl Stage<'_> {
         };
         if run.class == Class::Sandboxed {
             let path = database::prepare_script(self.root, package, script)?;
-            self.execute(&mut run, &path, Some(package))?;
+            self.execute(&mut run, &path, package)?;
             database::clear_away_script(self.root, script)?;
             if script == "preinst" {
                 self.arrangements.follow(self.root, &self.file_owners, &mut self.sandbox)?;
@@ -206,79 +215,35 @@ impl Stage<'_> {
     }
 
     /// Runs a program of the tree to its end and fills in how that went.
-    fn execute(
-        &mut self,
-        run: &mut ScriptRun,
-        path: &str,
-        package: Option<&Package<'_>>,
-    ) -> Result<(), Error> {
-        let started = Instant::now();
+    fn execute(&mut self, run: &mut ScriptRun, path: &str, package: &Package<'_>) -> Result<(), Error> {
         let mut argv = vec![path];
         argv.extend(run.arguments.iter().map(String::as_str));
-        let environment = match package {
-            Some(package) => self.environment.for_script(package, &run.script),
-            None => self.environment.general(),
-        };
+        let environment = self.environment.for_script(package, &run.script);
         let progress = Progress { done: self.report.scripts.len(), total: self.total, package: &run.package };
         let job = Job { argv: &argv, environment: &environment };
         let outcome = self.sandbox.run(&job, &mut || (self.progress)(progress))?;
-        run.duration = started.elapsed();
-        let ending = match outcome {
-            Outcome::Ended { status, output } => {
-                run.output = output;
-                if status.success() {
-                    return Ok(());
-                }
-                status.to_string()
-            }
-            Outcome::NotStarted(why) => format!("it could not be started: {why}"),
-        };
-        Err(Error::Script {
-            package: run.package.clone(),
-            script: run.script.clone(),
-            arguments: run.arguments.clone(),
-            status: ending,
-            output: run.output.clone(),
-        })
+        run.conclude(outcome)
     }
 
-    /// Makes the index of each kernel's modules, which no package brings along.
-    fn index_modules(&mut self) -> Result<(), Error> {
-        for release in self.kernels()? {
-            let mut run = ScriptRun {
-                package: "kmod".to_owned(),
-                script: "depmod".to_owned(),
-                arguments: vec!["-a".to_owned(), release],
-                class: Class::Builder("the index of a kernel's modules"),
-                duration: Duration::ZERO,
-                output: Vec::new(),
-            };
-            self.execute(&mut run, "/usr/sbin/depmod", None)?;
-            self.report.scripts.push(run);
-        }
+    /// Waits for what is made beside the scripts.
+    fn finish_beside(&mut self) -> Result<(), Error> {
+        let (done, total) = (self.report.scripts.len(), self.total);
+        let environment = self.environment.general();
+        let runs = self.beside.finish(
+            self.root,
+            &self.sandbox,
+            self.kernel_release.as_deref(),
+            &environment,
+            &mut || (self.progress)(Progress { done, total, package: "kmod" }),
+        )?;
+        self.report.scripts.extend(runs);
         Ok(())
-    }
-
-    /// Gives the releases of the kernels whose modules are to be indexed.
-    fn kernels(&self) -> Result<Vec<String>, Error> {
-        const MODULES: &str = "/usr/lib/modules";
-        let has_modules =
-            |release: &str| self.root.has_directory(format!("{MODULES}/{release}/kernel").as_bytes());
-        if let Some(release) = &self.kernel_release {
-            return if has_modules(release) {
-                Ok(vec![release.clone()])
-            } else {
-                Err(Error::NoModules { release: release.clone() })
-            };
-        }
-        let names = self.root.list(MODULES.as_bytes())?;
-        let names = names.into_iter().filter_map(|name| name.into_string().ok());
-        Ok(names.filter(|release| has_modules(release)).collect())
     }
 
     /// Finds the recorded files in the tree and ends the sandbox.
     fn collect(mut self) -> Result<Configured, Error> {
-        let records = self.sandbox.records()?;
+        let mut records = self.sandbox.records()?;
+        records.extend(self.beside.records()?);
         let mut configured = Configured { report: self.report, ..Configured::default() };
         apply(&records, self.root.path(), b"", &mut configured)?;
         for (path, owner, _) in self.adopted {
@@ -289,6 +254,29 @@ impl Stage<'_> {
             }
         }
         Ok(configured)
+    }
+}
+
+impl ScriptRun {
+    /// Fills in how it went.
+    pub(crate) fn conclude(&mut self, outcome: Outcome) -> Result<(), Error> {
+        let ending = match outcome {
+            Outcome::Ended { status, duration, output } => {
+                (self.duration, self.output) = (duration, output);
+                if status.success() {
+                    return Ok(());
+                }
+                status.to_string()
+            }
+            Outcome::NotStarted(why) => format!("it could not be started: {why}"),
+        };
+        Err(Error::Script {
+            package: self.package.clone(),
+            script: self.script.clone(),
+            arguments: self.arguments.clone(),
+            status: ending,
+            output: self.output.clone(),
+        })
     }
 }
 

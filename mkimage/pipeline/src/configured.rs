@@ -5,7 +5,10 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result};
 use mkimage_archive::Unpacked as Package;
-use mkimage_configure::{Device, DeviceKind, Options, Owner, PackageControl, PackageFile, SandboxProgram};
+use mkimage_configure::{
+    Device, DeviceKind, Options, Owner, PackageControl, PackageFile, SandboxProgram, Workspace,
+    room_in_memory,
+};
 use mkimage_deb::Sha256;
 use mkimage_resolve::Role;
 use mkimage_tree::{
@@ -82,8 +85,10 @@ pub fn run(
         .prefix("configure-")
         .tempdir_in(work_folder(world)?)
         .context("cannot make a folder to configure packages in")?;
-    let root = work.path().join("root");
-    let laid_out = materialise(&tree, &root, &Materialise { epoch, ..Materialise::default() })?;
+    let program = SandboxProgram::current().context("cannot find out where this program is")?;
+    let memory = room_in_memory(tree.size_on_disk());
+    let (workspace, sandbox) = Workspace::prepare(work.path(), memory, &program)?;
+    let laid_out = materialise(&tree, workspace.root(), &Materialise { epoch, ..Materialise::default() })?;
     world.go_on()?;
     let normal = package_layers.iter().filter(|layer| layer.package.role == Role::Normal);
     let controls = normal.map(control).collect::<Result<Vec<PackageControl>>>()?;
@@ -91,13 +96,13 @@ pub fn run(
         architecture: manifest.archive.architecture.get_ref().clone(),
         source_date_epoch: u64::try_from(epoch).unwrap_or_default(),
         kernel_release: kernel.as_ref().map(|kernel| kernel.release.clone()),
-        sandbox: SandboxProgram::current().context("cannot find out where this program is")?,
     };
-    let configured = mkimage_configure::configure(&root, &controls, &options, &mut |progress| {
-        stage.length_in_items(progress.total as u64);
-        stage.position(progress.done as u64);
-        !world.cancelled.load(std::sync::atomic::Ordering::Relaxed)
-    });
+    let configured =
+        mkimage_configure::configure(&workspace, sandbox, &controls, &options, &mut |progress| {
+            stage.length_in_items(progress.total as u64);
+            stage.position(progress.done as u64);
+            !world.cancelled.load(std::sync::atomic::Ordering::Relaxed)
+        });
     world.go_on()?;
     let configured = configured?;
     let mut how = Scan::new(Provenance::Configure("maintainer scripts".into()), epoch);

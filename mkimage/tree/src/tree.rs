@@ -174,6 +174,16 @@ impl<S: State> Tree<S> {
         self.entries.values().filter_map(Entry::content).map(Content::len).sum()
     }
 
+    /// Returns how many bytes a file system of 4096-byte blocks takes for the tree, about: files in whole blocks, and
+    /// for each entry its inode and name.
+    pub fn size_on_disk(&self) -> u64 {
+        const BLOCK: u64 = 4096;
+        const INODE: u64 = 1024;
+        let contents = self.entries.values().filter_map(Entry::content);
+        let blocks: u64 = contents.map(|content| content.len().div_ceil(BLOCK)).sum();
+        blocks * BLOCK + self.entries.len() as u64 * INODE
+    }
+
     /// Returns the entry whose metadata and content count at `path`: a hard link's target, else the entry.
     pub(crate) fn inode<'a>(&'a self, path: &'a TreePath, entry: &'a Entry) -> (&'a TreePath, &'a Entry) {
         match &entry.kind {

@@ -98,6 +98,13 @@ fn a_tree_is_laid_out_with_what_a_user_may_have() {
 }
 
 #[test]
+fn the_size_on_disk_counts_whole_blocks_and_every_name() {
+    let one = tree(&["f a x"]).size_on_disk();
+    let more = tree(&["f a x", "f b xy", "h c a", "l d a"]).size_on_disk();
+    assert_eq!(more - one, 4096 + 3 * 1024);
+}
+
+#[test]
 fn times_are_those_of_the_tree_but_not_after_the_epoch() {
     let mut layer = notation::layer(&package("only"), &["d d", "f d/old x", "f d/new x"]);
     layer.for_each_mut(|path, entry| entry.mtime = if path.as_bytes() == b"d/new" { EPOCH + 9 } else { 77 });

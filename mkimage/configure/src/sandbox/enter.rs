@@ -1,13 +1,18 @@
 //! Makes the walls: from a process like any other to the first process of its own namespaces, inside the tree.
 //!
-//! Two executions of this program. The first leaves for new namespaces and maps the one user that it has to root;
-//! a process namespace takes in only children, so it starts the second, which becomes the first process there,
-//! builds the sandbox's view of the file system, and enters it. When the builder dies, both are killed, and with
-//! the first process of a namespace the kernel ends all others in it.
+//! Two executions of this program. The first leaves for new namespaces, maps the one user that it has to root, and
+//! may put memory in the place of the tree's folder; only itself and who looks through it see that. A process
+//! namespace takes in only children, so it starts the second, which becomes the first process there, builds the
+//! sandbox's view of the file system, and enters it. When the builder dies, both are killed, and with the first
+//! process of a namespace the kernel ends all others in it.
+//!
+//! A further sandbox over the same tree joins the first one's namespaces, the process namespace apart: what is left
+//! running by a command of one is no business of the other.
 
+use super::View;
 use crate::error::{Error, Step};
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
-use nix::sched::{CloneFlags, unshare};
+use nix::sched::{CloneFlags, setns, unshare};
 use nix::sys::prctl;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::signal::Signal;
@@ -16,7 +21,7 @@ use nix::unistd::{chdir, getegid, geteuid, pivot_root, sethostname, setsid};
 use std::fs::{self, File};
 use std::io;
 use std::os::unix::fs::symlink;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Programs that a build has no use for, or that would act on the machine that builds; each succeeds and does
 /// nothing. Where a tree lacks one, nothing is put there.
@@ -35,6 +40,10 @@ const SILENCED: &[(&str, &str)] = &[
     ("usr/bin/ischroot", "says yes: this is not the machine that will run"),
     ("usr/sbin/policy-rc.d", "asked before a service starts; none does"),
 ];
+
+/// Programs that the builder runs itself, for which scripts need not wait; silenced for them alone.
+const LEFT_TO_THE_BUILDER: &[(&str, &str)] =
+    &[("usr/bin/systemd-hwdb", "the index of udev's hardware database is made beside the scripts")];
 
 /// What takes the place of a silenced program.
 const DOES_NOTHING: &str = "usr/bin/true";
@@ -66,21 +75,63 @@ pub(super) fn leave_for_new_namespaces() -> Result<(), Error> {
     die_with_the_builder()
 }
 
+/// Joins the namespaces of a process that has left for its own, and leaves for a process namespace beside it.
+pub(super) fn join(process: &str) -> Result<(), Error> {
+    let kinds = [
+        ("user", CloneFlags::CLONE_NEWUSER),
+        ("mnt", CloneFlags::CLONE_NEWNS),
+        ("ipc", CloneFlags::CLONE_NEWIPC),
+        ("uts", CloneFlags::CLONE_NEWUTS),
+        ("net", CloneFlags::CLONE_NEWNET),
+    ];
+    let mut namespaces = Vec::new();
+    // All are opened first: with the mounts, `/proc` may change.
+    for (name, kind) in kinds {
+        let path = PathBuf::from(format!("/proc/{process}/ns/{name}"));
+        let file = File::open(&path).map_err(|cause| Error::File { action: "open", path, cause })?;
+        namespaces.push((file, kind));
+    }
+    for (file, kind) in namespaces {
+        step("join the first sandbox", || setns(file, kind))?;
+    }
+    step("leave for its own processes", || unshare(CloneFlags::CLONE_NEWPID))?;
+    die_with_the_builder()
+}
+
+/// Puts memory in the place of a folder, for this process and those that it starts; at most so many bytes.
+pub(super) fn put_memory_in_place_of(folder: &Path, most: u64) -> Result<(), Error> {
+    let options = format!("mode=0700,size={most},nr_inodes=0");
+    step("use memory", || {
+        mount_flags("/", MsFlags::MS_PRIVATE | MsFlags::MS_REC)?;
+        mount(
+            Some("none"),
+            folder,
+            Some("tmpfs"),
+            MsFlags::MS_NOSUID | MsFlags::MS_NODEV,
+            Some(options.as_str()),
+        )
+    })
+}
+
 /// Asks to be killed when whoever started this process ends.
 pub(super) fn die_with_the_builder() -> Result<(), Error> {
     step("tie its life to the builder's", || prctl::set_pdeathsig(Signal::SIGKILL))
 }
 
 /// Enters the tree: its own mounts, devices and name, and nothing else to be seen.
-pub(super) fn enter(root: &Path) -> Result<(), Error> {
+pub(super) fn enter(root: &Path, view: View) -> Result<(), Error> {
     step("start a session", setsid)?;
+    step("have mounts of its own", || unshare(CloneFlags::CLONE_NEWNS))?;
     step("keep mounts to itself", || mount_flags("/", MsFlags::MS_PRIVATE | MsFlags::MS_REC))?;
     step("make the tree a mount", || bind(root, root))?;
     mount_proc(root)?;
     mount_devices(root)?;
     mount_scratch(root, "run", "mode=0755")?;
     mount_scratch(root, "tmp", "mode=1777")?;
-    silence_programs(root)?;
+    silence_programs(root, SILENCED)?;
+    if view == View::Scripts {
+        silence_programs(root, LEFT_TO_THE_BUILDER)?;
+    }
     step("enter the tree", || {
         chdir(root)?;
         pivot_root(".", ".")?;
@@ -135,9 +186,9 @@ fn mount_scratch(root: &Path, name: &str, mode: &str) -> Result<(), Error> {
     step(&format!("cover `/{name}`"), || mount(Some("none"), &path, Some("tmpfs"), flags, Some(mode)))
 }
 
-fn silence_programs(root: &Path) -> Result<(), Error> {
+fn silence_programs(root: &Path, programs: &[(&str, &str)]) -> Result<(), Error> {
     let nothing = root.join(DOES_NOTHING);
-    for (program, _reason) in SILENCED {
+    for (program, _reason) in programs {
         let path = root.join(program);
         if path.is_file() && nothing.is_file() {
             step(&format!("silence `/{program}`"), || bind(&nothing, &path))?;
@@ -156,7 +207,7 @@ fn mount_flags(path: &str, flags: MsFlags) -> nix::Result<()> {
 }
 
 /// Gives a directory of the tree, which must be a real one: a link could lead out of it.
-fn directory(root: &Path, name: &str) -> Result<std::path::PathBuf, Error> {
+fn directory(root: &Path, name: &str) -> Result<PathBuf, Error> {
     let path = root.join(name);
     match fs::symlink_metadata(&path) {
         Ok(metadata) if metadata.is_dir() => Ok(path),

@@ -26,6 +26,7 @@ use std::process::{Command, Stdio};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
+use std::time::Instant;
 
 /// What scripts print beyond this is not kept.
 const MOST_OUTPUT: u64 = 1 << 20;
@@ -132,10 +133,14 @@ impl Runner {
 
 /// Runs one command to its end, and ends whatever it left running.
 fn run(request: &Message) -> Message {
+    let started = Instant::now();
     let outcome = start_and_wait(request);
+    let micros = started.elapsed().as_micros() as u64;
     end_everything_else();
     match outcome {
-        Ok((status, output)) => Message::new(telling::ENDED, vec![wire::numbers([status as u64]), output]),
+        Ok((status, output)) => {
+            Message::new(telling::ENDED, vec![wire::numbers([status as u64, micros]), output])
+        }
         Err(error) => Message::new(telling::NOT_STARTED, vec![error.to_string().into_bytes()]),
     }
 }

@@ -1,7 +1,7 @@
 //! Configures real packages and says what was done and how long it took.
 
 use crate::unpack::unpack_all;
-use mkimage_configure::{Options, SandboxProgram, configure};
+use mkimage_configure::{Options, SandboxProgram, Workspace, configure};
 use nix::sys::resource::{UsageWho, getrusage};
 use std::error::Error as _;
 use std::io::{self, Write};
@@ -16,16 +16,15 @@ pub(crate) fn run(arguments: &[String]) -> ExitCode {
         let _ = writeln!(out, "usage: --debs DIRECTORY --into DIRECTORY");
         return ExitCode::from(2);
     };
-    let root = Path::new(into);
-    let packages = unpack_all(Path::new(debs), root);
-    let options = Options {
-        architecture: "amd64".to_owned(),
-        source_date_epoch: 1_750_000_000,
-        kernel_release: None,
-        sandbox: SandboxProgram::current().expect("program"),
-    };
+    // On the disk, so that it can be looked at afterwards.
+    let program = SandboxProgram::current().expect("program");
+    let (workspace, sandbox) = Workspace::prepare(Path::new(into), None, &program).expect("sandbox");
+    std::fs::create_dir(workspace.root()).expect("make directory");
+    let packages = unpack_all(Path::new(debs), workspace.root());
+    let options =
+        Options { architecture: "amd64".to_owned(), source_date_epoch: 1_750_000_000, kernel_release: None };
     let started = Instant::now();
-    let configured = match configure(root, &packages, &options, &mut |_| true) {
+    let configured = match configure(&workspace, sandbox, &packages, &options, &mut |_| true) {
         Ok(configured) => configured,
         Err(error) => {
             let _ =

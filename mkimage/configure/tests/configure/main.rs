@@ -13,6 +13,7 @@ use std::io::{self, Write};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::process::ExitCode;
+use world::Place;
 
 /// A test: it passes, or it panics, or it cannot run here for the reason it gives.
 type Test = fn() -> Result<(), Skipped>;
@@ -28,8 +29,10 @@ fn main() -> ExitCode {
     let arguments: Vec<String> = arguments.into_iter().filter_map(|text| text.into_string().ok()).collect();
     match arguments.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
         ["--debs", ..] => bench::run(&arguments),
-        ["--hold", root] => say(&small::hold(Path::new(root))),
-        ["--portrait", root] => match small::portrait(Path::new(root)) {
+        ["--hold", folder, place] => match small::hold(Path::new(folder), Place::called(place)) {
+            Ok(why) | Err(Skipped(why)) => say(&why),
+        },
+        ["--portrait", folder, place] => match small::portrait(Path::new(folder), Place::called(place)) {
             Ok(portrait) => say(&portrait),
             Err(Skipped(why)) => say(&format!("skipped: {why}")),
         },

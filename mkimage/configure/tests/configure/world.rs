@@ -2,8 +2,10 @@
 
 use crate::Skipped;
 use mkimage_configure::{
-    Configured, Error, Options, Owner, PackageControl, PackageFile, SandboxProgram, configure,
+    Configured, Error, Options, Owner, PackageControl, PackageFile, Sandbox, SandboxProgram, Workspace,
+    configure,
 };
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{PermissionsExt, symlink};
@@ -16,24 +18,72 @@ const TOOLS: &[&str] = &[
     "readlink", "rm", "sleep", "stat", "sync", "touch", "true",
 ];
 
+/// Where a tree is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Place {
+    Memory,
+    Disk,
+}
+
+impl Place {
+    /// Gives the name for another run of this program.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Memory => "memory",
+            Self::Disk => "disk",
+        }
+    }
+
+    pub(crate) fn called(name: &str) -> Self {
+        if name == Self::Memory.name() { Self::Memory } else { Self::Disk }
+    }
+
+    /// Makes a workspace there, with the tools in it.
+    pub(crate) fn prepare(self, folder: &Path) -> Result<(Workspace, Sandbox), Skipped> {
+        const ENOUGH: u64 = 64 << 20;
+        let memory = (self == Self::Memory).then_some(ENOUGH);
+        let program = SandboxProgram::current().expect("program");
+        let (workspace, sandbox) = match Workspace::prepare(folder, memory, &program) {
+            Err(error @ Error::NoNamespaces { .. }) => return Err(Skipped(error.to_string())),
+            result => result.unwrap_or_else(|error| panic!("{error}")),
+        };
+        if workspace.is_in_memory() != memory.is_some() {
+            return Err(Skipped("the kernel gives users no memory to use as a folder".to_owned()));
+        }
+        build(workspace.root())?;
+        Ok((workspace, sandbox))
+    }
+}
+
 /// A tree that is removed at the end.
 pub(crate) struct World {
     directory: tempfile::TempDir,
+    workspace: Workspace,
+    sandbox: Cell<Option<Sandbox>>,
     packages: Vec<PackageControl>,
 }
 
 impl World {
-    /// Makes a tree with the tools in it.
+    /// Makes a tree in memory with the tools in it.
     pub(crate) fn new() -> Result<Self, Skipped> {
+        Self::at(Place::Memory)
+    }
+
+    /// Makes a tree with the tools in it.
+    pub(crate) fn at(place: Place) -> Result<Self, Skipped> {
         let directory = tempfile::tempdir().expect("make directory");
-        let world = Self { directory, packages: Vec::new() };
-        build(&world.root())?;
-        Ok(world)
+        let (workspace, sandbox) = place.prepare(directory.path())?;
+        Ok(Self { directory, workspace, sandbox: Cell::new(Some(sandbox)), packages: Vec::new() })
+    }
+
+    /// Gives the folder that the tree is in, or would be if it were not in memory.
+    pub(crate) fn folder(&self) -> &Path {
+        self.directory.path()
     }
 
     /// Gives the tree's directory.
     pub(crate) fn root(&self) -> PathBuf {
-        self.directory.path().join("root")
+        self.workspace.root().to_owned()
     }
 
     /// Gives the place of a path of the tree.
@@ -71,39 +121,38 @@ impl World {
     }
 
     /// Configures the tree.
-    pub(crate) fn try_configure(&self) -> Result<Result<Configured, Error>, Skipped> {
+    pub(crate) fn try_configure(&self) -> Result<Configured, Error> {
         self.configure_while(&mut || true)
     }
 
     /// Configures the tree as long as the closure says yes.
-    pub(crate) fn configure_while(
+    pub(crate) fn configure_while(&self, may_go_on: &mut dyn FnMut() -> bool) -> Result<Configured, Error> {
+        self.configure_with(&options(), may_go_on)
+    }
+
+    /// Configures the tree in another way than usual.
+    pub(crate) fn configure_with(
         &self,
+        options: &Options,
         may_go_on: &mut dyn FnMut() -> bool,
-    ) -> Result<Result<Configured, Error>, Skipped> {
-        match configure(&self.root(), &self.packages, &options(), &mut |_| may_go_on()) {
-            Err(error @ Error::NoNamespaces { .. }) => Err(Skipped(format!("{error}"))),
-            result => Ok(result),
-        }
+    ) -> Result<Configured, Error> {
+        let sandbox = self.sandbox.take().expect("a sandbox that was not used yet");
+        configure(&self.workspace, sandbox, &self.packages, options, &mut |_| may_go_on())
     }
 
     /// Configures the tree, which has to succeed.
-    pub(crate) fn configure(&self) -> Result<Configured, Skipped> {
-        self.try_configure().map(|result| result.unwrap_or_else(|error| panic!("{error}")))
+    pub(crate) fn configure(&self) -> Configured {
+        self.try_configure().unwrap_or_else(|error| panic!("{error}"))
     }
 }
 
 /// Gives what tests run with.
 pub(crate) fn options() -> Options {
-    Options {
-        architecture: "amd64".to_owned(),
-        source_date_epoch: 1_750_000_000,
-        kernel_release: None,
-        sandbox: SandboxProgram::current().expect("program"),
-    }
+    Options { architecture: "amd64".to_owned(), source_date_epoch: 1_750_000_000, kernel_release: None }
 }
 
 /// Fills a tree.
-pub(crate) fn build(root: &Path) -> Result<(), Skipped> {
+fn build(root: &Path) -> Result<(), Skipped> {
     for name in ["dev", "proc", "run", "tmp", "etc", "var/lib", "usr/bin", "usr/sbin"] {
         fs::create_dir_all(root.join(name)).expect("make directory");
     }

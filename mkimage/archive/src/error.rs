@@ -178,7 +178,8 @@ impl ArchiveError {
                 "a mirror is an `http:`, `https:` or `file:` address, or a path beginning with `/` or `.`",
             ),
             Self::NoSuchSuite { .. } => Some("check the name of the suite and the location of the mirror"),
-            Self::NoSuchIndex { .. } | Self::OtherSuite { .. } => Some(ANOTHER_MIRROR),
+            Self::NoSuchIndex { .. } => Some("check the names of the components and of the architecture"),
+            Self::OtherSuite { .. } => Some(ANOTHER_MIRROR),
             Self::Gone { .. } => Some("make the lock anew with `mkimage lock`: archives drop old versions"),
             Self::IndexGone { .. } | Self::Mismatch { .. } => {
                 Some("the mirror is damaged or being updated: try again later, or name another one")

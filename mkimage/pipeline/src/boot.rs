@@ -310,14 +310,20 @@ pub fn config(world: &World, image: &Image, options: &Options) -> Result<Config>
     let (program, version) = tools::qemu(world, options.tools, options.locking)?;
     world.go_on()?;
     let accelerator = match options.accelerator {
-        AcceleratorChoice::Kvm => Accelerator::Kvm,
         AcceleratorChoice::Tcg => Accelerator::Tcg,
-        AcceleratorChoice::Probe => {
+        AcceleratorChoice::Kvm | AcceleratorChoice::Probe => {
             let verdicts = world.cache.join("kvm-verdicts");
             let digest = &image.contents.kernel_sha256;
             let choice =
                 choose_accelerator(&program, version, &image.kernel(), digest, &verdicts, &world.cancelled)
                     .map_err(not_to_be_had)?;
+            if options.accelerator == AcceleratorChoice::Kvm && choice.accelerator != Accelerator::Kvm {
+                bail!(
+                    "KVM was asked for, and cannot be had: {}\nhelp: without `--accelerator kvm`, QEMU does without it; to have KVM tried again, remove `{}`",
+                    choice.reason,
+                    verdicts.display()
+                );
+            }
             world.ui.say(format_args!("QEMU {version} with {}: {}", name(choice.accelerator), choice.reason));
             choice.accelerator
         }

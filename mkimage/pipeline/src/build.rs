@@ -19,7 +19,7 @@ use crate::layers::{RootIdentity, uuid_text};
 use crate::manifest::Manifest;
 use crate::packages::{self, Locking};
 use crate::programs::{self, Programs};
-use crate::world::World;
+use crate::world::{self, World};
 use crate::{check, configured, files, initramfs, layers, ui};
 
 /// Changes whenever the same inputs give other bytes.
@@ -150,6 +150,7 @@ pub fn run(
     if manifest.kernel.is_none() {
         bail!("`{}` has no [kernel], so there is nothing to boot", manifest.source.path.display());
     }
+    world::must_not_be_file(output, "--output")?;
     let (lock, _) = packages::lock(world, manifest, locking)?;
     let programs = programs::run(world)?;
     let inputs = inputs(world, manifest, &lock, &programs)?;
@@ -240,7 +241,7 @@ fn write(
     inputs: &Sha256,
 ) -> Result<Image> {
     let kernel = built.kernel.as_ref().context("the image has no kernel")?;
-    fs::create_dir_all(output).with_context(|| format!("cannot make `{}`", output.display()))?;
+    world::make_folder(output, "--output")?;
     // An image that is there already stays whole until the new one is.
     for left in fs::read_dir(output).into_iter().flatten().flatten() {
         if left.file_name().to_string_lossy().starts_with(UNFINISHED) {

@@ -40,8 +40,11 @@ pub fn services(tree: &Tree<Complete>) -> Result<usize> {
     let identity = Identity { effective_uid: 0, real_uid: 0, real_gid: 0 };
     let loader = Loader { host: &host, directories: &directories, variables: &NoVariables, identity };
     let report = check(&loader, &names, Options { warns_of_variables: false, permits_absent_order: true });
-    let wrong: Vec<String> =
-        report.findings().filter(|finding| finding.counts && !is_harmless(finding)).map(shown).collect();
+    let wrong: Vec<String> = report
+        .findings()
+        .filter(|finding| finding.counts && !is_harmless(finding))
+        .map(|finding| shown(finding, tree))
+        .collect();
     if !wrong.is_empty() {
         bail!("the services of the image have errors:\n{}", wrong.join("\n"));
     }
@@ -54,8 +57,15 @@ fn is_harmless(finding: &Finding) -> bool {
     finding.diagnostic.message.contains("missing value in argument substitution")
 }
 
-fn shown(finding: &Finding) -> String {
-    finding.diagnostic.to_string()
+/// The finding, at the file of the host that the description was copied from.
+fn shown(finding: &Finding, tree: &Tree<Complete>) -> String {
+    let mut diagnostic = finding.diagnostic.clone();
+    let found = TreePath::in_root(diagnostic.file.as_bytes()).ok();
+    let entry = found.and_then(|path| tree.resolve(&path).ok().map(|(_, entry)| entry));
+    if let Some(source) = entry.and_then(|entry| entry.provenance.source()) {
+        diagnostic.file = source.to_owned();
+    }
+    diagnostic.to_string()
 }
 
 /// The names of all descriptions in the search directories.
@@ -147,5 +157,28 @@ impl Host for ImageHost<'_> {
 
     fn groups_of(&self, user: &[u8]) -> Result<Vec<u32>, HostError> {
         Ok(self.accounts.groups_of(user))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::layers;
+    use mkimage_tree::{Layer, MergePolicy, Provenance};
+    use std::path::Path;
+
+    #[test]
+    fn an_error_of_a_service_is_shown_at_the_file_that_its_author_wrote() {
+        let folder = tempfile::tempdir().expect("a folder");
+        std::fs::create_dir(folder.path().join("files")).expect("made");
+        std::fs::write(folder.path().join("mine"), "type = process\ndepend-on = x\n").expect("written");
+        let mut layers = layers::service_folder(Path::new("/none"), folder.path(), 0).expect("layers");
+        let mut links = Layer::new(Provenance::Skeleton);
+        links.symlink(TreePath::new("lib").expect("a path"), "usr/lib");
+        layers.push(links);
+        let tree = Tree::standalone(&layers, &MergePolicy::new()).expect("a tree");
+        let error = services(&tree).expect_err("an error").to_string();
+        let place = folder.path().join("mine");
+        assert!(error.contains(&format!("{}:2:1: error: unknown setting", place.display())), "{error}");
     }
 }

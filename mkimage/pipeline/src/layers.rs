@@ -5,6 +5,8 @@ mod nodes;
 mod services;
 mod users;
 
+use std::path::Path;
+
 use anyhow::{Context, Result};
 use mkimage_tree::{Complete, Configured, Layer, MergePolicy, Provenance, Tree, TreePath};
 
@@ -51,7 +53,7 @@ pub fn run(
         tree = lay(tree, layer)?;
     }
     for directory in &manifest.services.directories {
-        let layers = services::directory(directory.get_ref(), &overlay(world, directory.get_ref()), epoch);
+        let layers = service_folder(world.data.folder(), directory.get_ref(), epoch);
         let layers = layers
             .map_err(|error| manifest.source.problem(directory.span(), format!("{error:#}")))
             .map_err(|problem| anyhow::anyhow!("{problem}"))?;
@@ -61,7 +63,7 @@ pub fn run(
     }
     tree = lay(tree, programs_layer(programs)?)?;
     let own = data.join("rootfs/overlay");
-    tree = lay(tree, folder(&own, overlay(world, &own), epoch)?)?;
+    tree = lay(tree, folder(&own, overlay(data, &own), epoch)?)?;
     let nodes = nodes::layer(&data.join("rootfs/overlay.toml"), &tree)?;
     tree = lay(tree, nodes)?;
     tree = lay(tree, generated(manifest, root)?)?;
@@ -72,15 +74,20 @@ pub fn run(
         tree = lay(tree, enabled)?;
     }
     for source in &manifest.overlays {
-        tree = lay(tree, folder(source, overlay(world, source), epoch)?)?;
+        tree = lay(tree, folder(source, overlay(data, source), epoch)?)?;
     }
     Ok(tree.complete())
 }
 
 /// The origin of what lies in a folder or file of the host; one of the project's own by its short name.
-fn overlay(world: &World, source: &std::path::Path) -> Provenance {
-    let shown = source.strip_prefix(world.data.folder()).unwrap_or(source);
+fn overlay(data: &Path, source: &Path) -> Provenance {
+    let shown = source.strip_prefix(data).unwrap_or(source);
     Provenance::Overlay(shown.to_string_lossy().into())
+}
+
+/// A folder of services that a manifest names.
+pub(crate) fn service_folder(data: &Path, folder: &Path, epoch: i64) -> Result<Vec<Layer>> {
+    services::directory(folder, &overlay(data, folder), epoch)
 }
 
 /// Merges a layer of ours; what has no time of its own is as old as the newest package.
@@ -104,7 +111,7 @@ pub fn skeleton(world: &World, epoch: i64) -> Result<Layer> {
 }
 
 /// A folder of the host as a layer of root's files; execute bits are kept, other modes are the usual ones.
-fn folder(folder: &std::path::Path, provenance: Provenance, epoch: i64) -> Result<Layer> {
+fn folder(folder: &Path, provenance: Provenance, epoch: i64) -> Result<Layer> {
     Layer::from_dir(folder, &provenance, epoch)
         .with_context(|| format!("cannot read the folder `{}`", folder.display()))
 }

@@ -11,9 +11,10 @@ use std::sync::Arc;
 use anyhow::{Context, Result, anyhow, bail};
 use mkimage_archive::{Archive, ArchiveError, Cache, Cancel, Keyring, Mirror, Unpacked};
 use mkimage_deb::Timestamp;
-use mkimage_resolve::{Change, Forbidden, Lock, Request, UnfitLock, Unsatisfiable, Wanted};
+use mkimage_resolve::{Change, Forbidden, Lock, Request, Role, UnfitLock, Unsatisfiable, Wanted};
+use toml::Spanned;
 
-use crate::manifest::Manifest;
+use crate::manifest::{Kernel, Manifest};
 use crate::world::World;
 
 /// What may happen to a lock.
@@ -158,12 +159,15 @@ fn resolve(
 ) -> Result<Lock> {
     let archive = archive(world, manifest)?;
     world.ui.say(format_args!("Mirror: {} ({})", archive.mirror, archive.mirror.source()));
-    let release = archive.release(manifest.archive.suite.get_ref()).map_err(told)?;
+    let release =
+        archive.release(manifest.archive.suite.get_ref()).map_err(|error| told_at(manifest, error))?;
     if let Some(old) = old {
         old.must_not_go_back(release.date).map_err(|error| anyhow!("{error}\nhelp: {}", error.help()))?;
     }
     let components: Vec<&str> = request.components.iter().map(String::as_str).collect();
-    let index = archive.index(&release, &components, &request.architecture).map_err(told)?;
+    let index = archive
+        .index(&release, &components, &request.architecture)
+        .map_err(|error| told_at(manifest, error))?;
     world.go_on()?;
     if let Some(lock) = old.filter(|_| locking != Locking::Update) {
         request.preferred = lock.versions();
@@ -171,6 +175,11 @@ fn resolve(
     let stage = world.ui.stage("resolve", "Resolving");
     let selection = mkimage_resolve::resolve(&request, index.packages())
         .map_err(|error| unsatisfiable(manifest, &error))?;
+    if let Some(kernel) = &manifest.kernel
+        && !selection.packages.iter().any(|package| package.role == Role::FilesOnly)
+    {
+        return Err(not_a_kernel(manifest, kernel));
+    }
     let lock = Lock::new(&request, Some(release.date), selection);
     stage.done(format_args!("Resolved {} packages", lock.packages.len()));
     Ok(lock)
@@ -189,6 +198,34 @@ fn unsatisfiable(manifest: &Manifest, error: &Unsatisfiable) -> anyhow::Error {
             };
             anyhow!("{problem}")
         }
+    }
+}
+
+/// Says where in the manifest something is named as the kernel that has none.
+fn not_a_kernel(manifest: &Manifest, kernel: &Kernel) -> anyhow::Error {
+    let message = format!("`{}` brings no kernel", kernel.package.get_ref());
+    let problem = manifest.source.problem(kernel.package.span(), message);
+    anyhow!(
+        "{}",
+        problem.with_help("name a package with a /boot/vmlinuz-*, such as `linux-image-cloud-amd64`")
+    )
+}
+
+/// Says where in the manifest something is named that the archive does not have.
+fn told_at(manifest: &Manifest, error: ArchiveError) -> anyhow::Error {
+    let range = match &error {
+        ArchiveError::NoSuchSuite { .. } => Some(manifest.archive.suite.span()),
+        ArchiveError::NoSuchIndex { path, .. } => {
+            let named = |component: &&Spanned<String>| path.starts_with(&format!("{}/", component.get_ref()));
+            manifest.archive.components.iter().find(named).map(Spanned::span)
+        }
+        _ => None,
+    };
+    let Some(range) = range else { return told(error) };
+    let problem = manifest.source.problem(range, chain(&error));
+    match error.help() {
+        Some(help) => anyhow!("{}", problem.with_help(help)),
+        None => anyhow!("{problem}"),
     }
 }
 

@@ -67,8 +67,7 @@ impl World {
             Some(cache) => cache,
             None => default_cache()?,
         };
-        std::fs::create_dir_all(&cache)
-            .with_context(|| format!("cannot make the cache folder `{}`", cache.display()))?;
+        make_folder(&cache, "--cache")?;
         Ok(Self { data: Data::find()?, cache, ui: Ui::new(verbosity), cancelled, alone: Mutex::default() })
     }
 
@@ -189,4 +188,19 @@ fn default_cache() -> Result<PathBuf> {
         Some(home) => Ok(home.join(".cache/mkimage")),
         None => bail!("no place for the cache: HOME is not set; name one with MKIMAGE_CACHE"),
     }
+}
+
+/// Refuses what is there and is no folder, where the user has named one, or could have.
+pub fn must_not_be_file(path: &Path, option: &str) -> Result<()> {
+    if path.metadata().is_ok_and(|metadata| !metadata.is_dir()) {
+        bail!("`{}` is not a folder; name another one with `{option}`", path.display());
+    }
+    Ok(())
+}
+
+/// Makes such a folder, unless it is there.
+pub fn make_folder(path: &Path, option: &str) -> Result<()> {
+    must_not_be_file(path, option)?;
+    std::fs::create_dir_all(path)
+        .with_context(|| format!("cannot make the folder `{}`; `{option}` names another one", path.display()))
 }

@@ -106,6 +106,32 @@ fn without_a_network_the_mirror_is_named_and_nothing_is_left() {
 }
 
 #[test]
+fn what_the_mirror_does_not_have_is_pointed_at_in_the_manifest() {
+    let place = Place::new(MANIFEST);
+    let output = place.command(&["lock", "x.toml"]).env("MKIMAGE_MIRROR", place.0.path()).output().unwrap();
+    let error = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{error}");
+    assert!(error.contains("x.toml:5:9: error: the mirror has no suite `trixie`"), "{error}");
+    assert!(error.contains("\nhelp: "), "{error}");
+    assert!(!place.lock().exists());
+}
+
+#[test]
+fn a_file_in_the_place_of_a_folder_is_refused_before_any_work() {
+    let place = Place::new(MANIFEST);
+    let file = place.0.path().join("file");
+    fs::write(&file, "kept").unwrap();
+    for option in ["--output", "--cache"] {
+        let error = place.refused(&["build", "x.toml", option, "file"]);
+        assert!(
+            error.contains(&format!("`file` is not a folder; name another one with `{option}`")),
+            "{error}"
+        );
+    }
+    assert_eq!(fs::read_to_string(&file).unwrap(), "kept");
+}
+
+#[test]
 fn a_locked_run_refuses_to_make_a_lock_or_to_change_one() {
     let place = Place::new(MANIFEST);
     let error = place.refused(&["build", "x.toml", "--locked"]);

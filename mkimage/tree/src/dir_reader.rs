@@ -59,7 +59,11 @@ fn read_directory(
         } else {
             return Err(Error::input(&at, "it is neither a file, a directory nor a symbolic link"));
         };
-        found.insert(inside, Entry::new(kind, mode, provenance.clone()));
+        let origin = match &kind {
+            Kind::Directory => provenance.clone(),
+            _ => provenance.of_file(&String::from_utf8_lossy(inside.as_bytes())),
+        };
+        found.insert(inside, Entry::new(kind, mode, origin));
     }
     Ok(())
 }

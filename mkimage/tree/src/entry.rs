@@ -155,9 +155,9 @@ pub enum Provenance {
     },
     /// Files laid down before packages are configured.
     Skeleton,
-    /// Laid down after packages are configured; the folder or file it comes from.
+    /// Laid down after packages are configured; the file or folder it comes from.
     Overlay(Arc<str>),
-    /// Service descriptions; the folder they come from.
+    /// Service descriptions and what goes with them; the file or folder they come from.
     Services(Arc<str>),
     /// A program built in this workspace, by name.
     Binary(Arc<str>),
@@ -168,6 +168,24 @@ pub enum Provenance {
 }
 
 impl Provenance {
+    /// Names a file in the folder that this names; `self` if it names none.
+    #[must_use]
+    pub fn of_file(&self, below: &str) -> Provenance {
+        match self {
+            Provenance::Overlay(folder) => Provenance::Overlay(format!("{folder}/{below}").into()),
+            Provenance::Services(folder) => Provenance::Services(format!("{folder}/{below}").into()),
+            other => other.clone(),
+        }
+    }
+
+    /// The file of the host that something was copied from, if it was, or the folder.
+    pub fn source(&self) -> Option<&str> {
+        match self {
+            Provenance::Overlay(source) | Provenance::Services(source) => Some(source),
+            _ => None,
+        }
+    }
+
     /// Names a package as the origin.
     pub fn package(name: impl Into<Arc<str>>, version: impl Into<Arc<str>>) -> Provenance {
         Provenance::Package { name: name.into(), version: version.into() }
@@ -189,7 +207,7 @@ impl fmt::Display for Provenance {
             Provenance::Package { name, version } => write!(f, "package `{name}` {version}"),
             Provenance::Skeleton => f.write_str("the skeleton"),
             Provenance::Overlay(source) => write!(f, "laid over from `{source}`"),
-            Provenance::Services(folder) => write!(f, "service folder `{folder}`"),
+            Provenance::Services(folder) => write!(f, "services, from `{folder}`"),
             Provenance::Binary(name) => write!(f, "own program `{name}`"),
             Provenance::Configure(step) => write!(f, "configuring (`{step}`)"),
             Provenance::Generated(what) => write!(f, "mkimage (`{what}`)"),

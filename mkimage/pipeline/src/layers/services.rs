@@ -6,7 +6,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
-use mkimage_tree::{Layer, Provenance, State, Tree};
+use mkimage_tree::{Entry, Layer, Provenance, State, Tree};
 use walkdir::WalkDir;
 
 use super::path;
@@ -71,15 +71,19 @@ fn services(folder: &Path, provenance: Provenance) -> Result<Layer> {
         let read = || {
             std::fs::read(entry.path()).with_context(|| format!("cannot read `{}`", entry.path().display()))
         };
+        let origin = layer.provenance().of_file(below);
         match below.split_once('/') {
-            None => layer.file(path(&format!("{DESCRIPTIONS}/{below}"))?, 0o644, read()?),
+            None => layer.put(path(&format!("{DESCRIPTIONS}/{below}"))?, Entry::file(read()?, 0o644, origin)),
             Some((_, name)) if name.contains('/') => {
                 bail!("`{}` is deeper than a folder of services goes", entry.path().display())
             }
-            Some(("scripts", name)) => layer.file(path(&format!("{SCRIPTS}/{name}"))?, 0o755, read()?),
+            Some(("scripts", name)) => {
+                layer.put(path(&format!("{SCRIPTS}/{name}"))?, Entry::file(read()?, 0o755, origin))
+            }
             // Only the name counts in such a folder; a link leads the reader to the description.
             Some(("boot.d", name)) => {
-                layer.symlink(path(&format!("{DESCRIPTIONS}/boot.d/{name}"))?, format!("../{name}"))
+                let place = path(&format!("{DESCRIPTIONS}/boot.d/{name}"))?;
+                layer.put(place, Entry::symlink(format!("../{name}"), origin))
             }
             Some((other, _)) => {
                 bail!("`{}` has a folder `{other}`, which means nothing here", folder.display())

@@ -1,19 +1,24 @@
 //! What a build and a boot of the base image take, beside what they are measured against.
 //!
-//! `cargo bench -p mkimage --bench image`. The bound of a build is what no builder can do without: laying out the
-//! same packages by two processes, and one run of mke2fs(8). Downloads are not counted: everything is in the cache
-//! before the clock starts.
+//! `cargo bench -p mkimage --bench image`. The bound of a build is what no builder can do without: unpacking the
+//! same packages by two processes (dpkg-deb(1) of this machine and tar(1)), and one run of mke2fs(8), all in memory
+//! where there is a file system for it. The second bound starts where a builder with a warm cache does, at packages
+//! that are decompressed. Downloads are not counted: everything is there before the clock starts.
 
 use std::error::Error;
 use std::ffi::OsString;
 use std::fmt;
 use std::fs;
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use mkimage::build::Image;
+use mkimage_archive::{Archive, Cache, Cancel, Keyring, Mirror, Silent};
+use mkimage_deb::Timestamp;
+use mkimage_resolve::Lock;
 use nix::sys::resource::{UsageWho, getrusage};
 
 /// The least of so many runs counts.
@@ -54,9 +59,22 @@ fn main() -> Result<()> {
             .trim_end(),
     ));
 
-    let packages = unpacked(&image)?;
-    let bound = least(|| lay_out_and_format(&packages, &tools, work))?;
-    let scratch = least(|| measured(|| build(&["--from-scratch"])))?;
+    let packages = packages(&image)?;
+    let in_memory = tempfile::tempdir_in("/dev/shm").ok();
+    let place = in_memory.as_ref().map_or(work, |folder| folder.path());
+    let decompressed = least(|| lay_out_and_format(TARS, &packages.tars, &tools, place))?;
+    let debs = if works(Command::new("dpkg-deb").arg("--version")) {
+        fetch(&manifest.with_extension("lock"))?;
+        Some(least(|| lay_out_and_format(DEBS, &packages.debs, &tools, place))?)
+    } else {
+        None
+    };
+    drop(in_memory);
+    let mut from_scratch = Vec::new();
+    for _ in 0..ROUNDS {
+        // One at once after the other, as a disk has more to do then.
+        from_scratch.push(measured(|| build(&["--from-scratch"]))?);
+    }
     let unchanged = least(|| measured(|| build(&[])))?;
     let mut edits = 0;
     let service = least(|| {
@@ -64,33 +82,37 @@ fn main() -> Result<()> {
         fs::write(work.join("services/hello"), format!("# Edit {edits}.\ntype = internal\n"))?;
         measured(|| build(&[]))
     })?;
-    writeln!(out, "bound: {} packages laid out, mke2fs  {bound}", packages.len() / 2)?;
-    writeln!(
-        out,
-        "build from scratch, warm cache       {scratch}  {:.2} times the bound",
-        ratio(scratch, bound)
-    )?;
-    writeln!(
-        out,
-        "build with one service file changed  {service}  {:.2} times the bound",
-        ratio(service, bound)
-    )?;
-    writeln!(
-        out,
-        "build with nothing changed           {unchanged}  {:.2} times the bound",
-        ratio(unchanged, bound)
-    )?;
-
-    let mut boots = Vec::with_capacity(ROUNDS);
-    for _ in 0..ROUNDS {
-        boots.push(boot(&manifest, &image)?);
+    let count = packages.tars.len();
+    writeln!(out, "bound: {count} decompressed packages, mke2fs  {decompressed}")?;
+    match debs {
+        Some(bound) => writeln!(out, "bound: {count} .debs unpacked, mke2fs        {bound}")?,
+        None => writeln!(out, "bound: .debs unpacked, mke2fs           no dpkg-deb here to measure it with")?,
     }
-    let boot = boots.iter().copied().fold(f64::INFINITY, f64::min);
-    writeln!(
-        out,
-        "QEMU's CPU time until booted (TCG)   {boot:.2} s, {:.2} times the reference's",
-        boot / REFERENCE_BOOT
-    )?;
+    let rows = from_scratch
+        .iter()
+        .map(|cost| ("build from scratch, warm cache", *cost))
+        .chain([("build with one service file changed", service), ("build with nothing changed", unchanged)]);
+    for (what, cost) in rows {
+        write!(out, "{what:<40}{cost}  {:.2} times the decompressed bound", ratio(cost, decompressed))?;
+        if let Some(bound) = debs {
+            write!(out, ", {:.2} times the bound from .debs", ratio(cost, bound))?;
+        }
+        writeln!(out)?;
+    }
+
+    for (until, measure) in
+        [("the login prompt", prompt as fn(&Path, &Path) -> Result<f64>), ("booted", boot)]
+    {
+        let mut least = f64::INFINITY;
+        for _ in 0..ROUNDS {
+            least = least.min(measure(&manifest, &image)?);
+        }
+        let ratio = least / REFERENCE_BOOT;
+        writeln!(
+            out,
+            "QEMU's CPU time until {until} (TCG)   {least:.2} s, {ratio:.2} times the reference's"
+        )?;
+    }
     Ok(())
 }
 
@@ -120,34 +142,71 @@ fn run(command: &mut Command) -> Result<()> {
     Err(format!("{command:?} failed: {}", String::from_utf8_lossy(&output.stderr)).into())
 }
 
-/// The archives of the image's packages, files and control members, as the cache has them.
-fn unpacked(image: &Path) -> Result<Vec<PathBuf>> {
-    let image = Image::open(image).ok_or("the build has left no image")?;
-    let cache = match std::env::var_os("MKIMAGE_CACHE") {
-        Some(cache) => PathBuf::from(cache),
-        None => PathBuf::from(std::env::var_os("HOME").ok_or("HOME is not set")?).join(".cache/mkimage"),
-    };
-    let files = image.contents.packages.iter().flat_map(|package| {
-        ["tar", "control.tar"].map(|end| cache.join(format!("unpacked/{}.{end}", package.sha256)))
-    });
-    Ok(files.collect())
+/// Says whether a command can be run and succeeds.
+fn works(command: &mut Command) -> bool {
+    command.stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok_and(|status| status.success())
 }
 
-fn lay_out_and_format(packages: &[PathBuf], tools: &Path, work: &Path) -> Result<Cost> {
-    let (tree, image) = (work.join("bound"), work.join("bound.ext4"));
+/// The files of all packages of an image, as archives of either kind.
+struct Packages {
+    tars: Vec<PathBuf>,
+    debs: Vec<PathBuf>,
+}
+
+/// Where the benchmark keeps .debs; the cache has them decompressed only.
+fn kept_debs() -> PathBuf {
+    Path::new(env!("CARGO_TARGET_TMPDIR")).join("debs")
+}
+
+fn packages(image: &Path) -> Result<Packages> {
+    let image = Image::open(image).ok_or("the build has left no image")?;
+    let folder = |name| std::env::var_os(name).map(PathBuf::from);
+    let cache = folder("MKIMAGE_CACHE")
+        .or_else(|| folder("XDG_CACHE_HOME").map(|folder| folder.join("mkimage")))
+        .or_else(|| folder("HOME").map(|folder| folder.join(".cache/mkimage")))
+        .ok_or("HOME is not set")?;
+    let digests = || image.contents.packages.iter().map(|package| &package.sha256);
+    Ok(Packages {
+        tars: digests().map(|digest| cache.join(format!("unpacked/{digest}.tar"))).collect(),
+        debs: digests().map(|digest| kept_debs().join(format!("packages/sha256/{digest}"))).collect(),
+    })
+}
+
+/// Brings the .debs that a lock names, unless they are there.
+fn fetch(lock: &Path) -> Result<()> {
+    let text = fs::read_to_string(lock)?;
+    let lock = Lock::parse("base.lock", &text).map_err(|problem| problem.to_string())?;
+    let archive = Archive {
+        mirror: Mirror::choose(None)?,
+        keyring: Keyring::shipped(),
+        cache: Cache::open(&kept_debs())?,
+        now: Timestamp::now(),
+        progress: Arc::new(Silent),
+        cancel: Cancel::default(),
+    };
+    archive.fetch(&lock.packages)?;
+    Ok(())
+}
+
+/// How a shell unpacks `$package`.
+const TARS: &str = "tar -xf \"$package\" --no-same-owner";
+const DEBS: &str = "dpkg-deb --fsys-tarfile \"$package\" | tar -x --no-same-owner";
+
+fn lay_out_and_format(how: &str, packages: &[PathBuf], tools: &Path, place: &Path) -> Result<Cost> {
+    let (tree, image) = (place.join("bound"), place.join("bound.ext4"));
+    let shares = two_shares(packages)?;
     let cost = measured(|| {
         fs::create_dir(&tree)?;
-        let half = packages.len().div_ceil(2);
         let mut running = Vec::new();
-        for part in packages.chunks(half.max(1)) {
+        for share in shares {
             let mut command = Command::new("sh");
-            command
-                .args(["-c", "for tar; do tar -xf \"$tar\" --no-same-owner || exit; done", "sh"])
-                .args(part);
-            running.push(command.current_dir(&tree).stderr(Stdio::null()).spawn()?);
+            command.arg("-c").arg(format!("for package; do {how} || exit; done")).arg("sh").args(share);
+            running.push(command.current_dir(&tree).spawn()?);
         }
         for mut child in running {
-            child.wait()?;
+            if !child.wait()?.success() {
+                return Err("the packages cannot be unpacked".into());
+            }
         }
         let library = tools.join("usr/lib/x86_64-linux-gnu");
         let mut format = Command::new(library.join("ld-linux-x86-64.so.2"));
@@ -157,6 +216,66 @@ fn lay_out_and_format(packages: &[PathBuf], tools: &Path, work: &Path) -> Result
     fs::remove_dir_all(&tree)?;
     fs::remove_file(&image)?;
     cost
+}
+
+/// Divides files so that both shares are of about the same size.
+fn two_shares(packages: &[PathBuf]) -> Result<[Vec<&Path>; 2]> {
+    let mut sized = Vec::with_capacity(packages.len());
+    for package in packages {
+        sized.push((fs::metadata(package)?.len(), package.as_path()));
+    }
+    sized.sort_by_key(|(size, _)| std::cmp::Reverse(*size));
+    let (mut shares, mut sizes) = ([Vec::new(), Vec::new()], [0, 0]);
+    for (size, package) in sized {
+        let smaller = usize::from(sizes[1] < sizes[0]);
+        sizes[smaller] += size;
+        shares[smaller].push(package);
+    }
+    Ok(shares)
+}
+
+/// QEMU's processor time in seconds until the serial console asks for a name.
+fn prompt(manifest: &Path, image: &Path) -> Result<f64> {
+    let mut command = mkimage("boot");
+    command.arg(manifest).arg("--output").arg(image).args(["--accelerator", "tcg"]);
+    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn()?;
+    let (mut keyboard, mut screen) =
+        (child.stdin.take().ok_or("no input")?, child.stdout.take().ok_or("no output")?);
+    let mut shown = Vec::new();
+    let mut piece = [0; 4096];
+    while !shown.windows(PROMPT.len()).any(|part| part == PROMPT) {
+        match screen.read(&mut piece)? {
+            0 => return Err(format!("no prompt: {}", String::from_utf8_lossy(&shown)).into()),
+            length => shown.extend_from_slice(&piece[..length]),
+        }
+    }
+    let ticks = ticks_of_children(child.id())?;
+    keyboard.write_all(&[qemu_machine::ESCAPE_KEY])?;
+    io::copy(&mut screen, &mut io::sink())?;
+    child.wait()?;
+    Ok(ticks as f64 / TICKS_A_SECOND)
+}
+
+const PROMPT: &[u8] = b" login: ";
+
+/// The unit of processor times in /proc; see proc_pid_stat(5).
+const TICKS_A_SECOND: f64 = 100.0;
+
+/// What all processes below one have taken so far.
+fn ticks_of_children(parent: u32) -> Result<u64> {
+    let mut ticks = 0;
+    for entry in fs::read_dir("/proc")? {
+        let name = entry?.file_name();
+        let Some(pid) = name.to_str().and_then(|name| name.parse::<u32>().ok()) else { continue };
+        // It may have ended.
+        let Ok(text) = fs::read_to_string(format!("/proc/{pid}/stat")) else { continue };
+        let (_, fields) = text.rsplit_once(')').ok_or("a state without a name")?;
+        let fields: Vec<u64> = fields.split_whitespace().map(|field| field.parse().unwrap_or(0)).collect();
+        if fields.get(1) == Some(&u64::from(parent)) {
+            ticks += fields[11] + fields[12] + ticks_of_children(pid)?;
+        }
+    }
+    Ok(ticks)
 }
 
 /// QEMU's processor time in seconds until the boot was complete, as `mkimage boot` prints it.

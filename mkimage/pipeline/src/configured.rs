@@ -20,7 +20,7 @@ use crate::build::Reuse;
 use crate::manifest::Manifest;
 use crate::unpacked::{self, PackageLayer};
 use crate::world::World;
-use crate::{layers, ui};
+use crate::{layers, packages, ui};
 
 /// Changes whenever the same input gives another result.
 const VERSION: u32 = 2;
@@ -59,13 +59,16 @@ pub fn run(
     let stage = world.ui.stage("merge", "Merging");
     let mut package_layers = unpacked::layers(packages)?;
     let kernel = match &manifest.kernel {
-        Some(_) => Some(take_kernel(&mut package_layers)?),
+        Some(wanted) => {
+            let kernel = take_kernel(&mut package_layers)?;
+            Some(kernel.ok_or_else(|| packages::not_a_kernel(manifest, wanted))?)
+        }
         None => None,
     };
     let times = package_layers.iter().flat_map(|layer| layer.layer.entries()).map(|(_, entry)| entry.mtime);
     let epoch = times.max().unwrap_or_default();
-    let tree =
-        unpacked::tree(&package_layers)?.merge(&layers::skeleton(world, epoch)?, &MergePolicy::new())?;
+    let tree = unpacked::tree(&package_layers, epoch)?
+        .merge(&layers::skeleton(world, epoch)?, &MergePolicy::new())?;
     stage.done(format_args!(
         "Merged {} packages ({} files, {})",
         packages.len(),
@@ -125,21 +128,19 @@ fn key(inputs: &Sha256, kernel: Option<&KernelFiles>) -> String {
         .to_string()
 }
 
-/// Splits the kernel itself off its package; the image keeps the modules.
-fn take_kernel(layers: &mut [PackageLayer<'_>]) -> Result<KernelFiles> {
+/// Splits the kernel itself off its package, if it is there; the image keeps the modules.
+fn take_kernel(layers: &mut [PackageLayer<'_>]) -> Result<Option<KernelFiles>> {
     let package = layers
         .iter_mut()
         .find(|layer| layer.package.role == Role::FilesOnly)
         .context("the lock has no kernel package; run `mkimage lock --update`")?;
-    let name = &package.package.name;
     let image = package.layer.entries().iter().find_map(|(path, entry)| {
         let release = path.as_bytes().strip_prefix(b"boot/vmlinuz-")?;
         Some((String::from_utf8_lossy(release).into_owned(), entry.content()?.clone()))
     });
-    let (release, image) =
-        image.with_context(|| format!("the package `{name}` has no kernel /boot/vmlinuz-*"))?;
+    let Some((release, image)) = image else { return Ok(None) };
     package.layer.retain(|path, _| path.as_bytes().split(|byte| *byte == b'/').next() != Some(b"boot"));
-    Ok(KernelFiles { release, image })
+    Ok(Some(KernelFiles { release, image }))
 }
 
 fn control(layer: &PackageLayer<'_>) -> Result<PackageControl> {

@@ -202,7 +202,7 @@ fn unsatisfiable(manifest: &Manifest, error: &Unsatisfiable) -> anyhow::Error {
 }
 
 /// Says where in the manifest something is named as the kernel that has none.
-fn not_a_kernel(manifest: &Manifest, kernel: &Kernel) -> anyhow::Error {
+pub fn not_a_kernel(manifest: &Manifest, kernel: &Kernel) -> anyhow::Error {
     let message = format!("`{}` brings no kernel", kernel.package.get_ref());
     let problem = manifest.source.problem(kernel.package.span(), message);
     anyhow!(

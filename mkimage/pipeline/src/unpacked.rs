@@ -36,10 +36,12 @@ pub fn layers(packages: &[Package]) -> Result<Vec<PackageLayer<'_>>> {
     Ok(layers)
 }
 
-/// Merges the packages into one tree.
-pub fn tree(layers: &[PackageLayer<'_>]) -> Result<Tree<Unpacked>> {
+/// Merges the packages into one tree. What no package brings is as old as `epoch`, in seconds since 1970.
+pub fn tree(layers: &[PackageLayer<'_>], epoch: i64) -> Result<Tree<Unpacked>> {
     let policy = policy(layers);
-    let mut tree = Tree::new().merge(&merged_usr()?, &policy)?;
+    let mut links = merged_usr()?;
+    links.for_each_mut(|_, entry| entry.mtime = epoch);
+    let mut tree = Tree::new().merge(&links, &policy)?;
     for layer in layers {
         tree = tree.merge(&layer.layer, &policy)?;
     }
@@ -57,7 +59,7 @@ pub fn merged_usr() -> Result<Layer> {
     Ok(layer)
 }
 
-/// What `Replaces` allows (Debian policy 7.6).
+/// What `Replaces` allows (Debian policy 7.6): of the packages that are there, those whose versions it means.
 fn policy(layers: &[PackageLayer<'_>]) -> MergePolicy {
     let mut policy = MergePolicy::new();
     for layer in layers {
@@ -67,8 +69,60 @@ fn policy(layers: &[PackageLayer<'_>]) -> MergePolicy {
         let Some(replaces) = stanza.get("Replaces") else { continue };
         let Ok(replaces) = Relations::parse(replaces) else { continue };
         for relation in replaces.iter().flatten() {
-            policy.replaces(&layer.package.name, relation.name);
+            let is_meant = |other: &Package| other.name == relation.name && relation.admits(&other.version);
+            if layers.iter().any(|other| is_meant(other.package)) {
+                policy.replaces(&layer.package.name, relation.name);
+            }
         }
     }
     policy
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeMap;
+
+    fn package(name: &str, version: &str, replaces: &str) -> Package {
+        let control = format!("Package: {name}\nVersion: {version}\n{replaces}");
+        Package {
+            name: name.to_owned(),
+            version: version.to_owned(),
+            architecture: "all".to_owned(),
+            role: Role::Normal,
+            sha256: mkimage_deb::Sha256([0; 32]),
+            control: BTreeMap::from([("control".to_owned(), control.into_bytes())]),
+            data: "none".into(),
+            data_size: 0,
+        }
+    }
+
+    /// Merges two packages that bring the same file; the second one says what it replaces.
+    fn merged(first_version: &str, replaces: &str) -> Result<Tree<Unpacked>> {
+        let packages = [package("old", first_version, ""), package("new", "2", replaces)];
+        let layers = packages.iter().map(|package| {
+            let mut layer = Layer::new(Provenance::package(package.name.as_str(), package.version.as_str()));
+            layer.file(path("usr/share/file")?, 0o644, package.name.clone().into_bytes());
+            Ok(PackageLayer { package, layer })
+        });
+        tree(&layers.collect::<Result<Vec<_>>>()?, 86_400)
+    }
+
+    #[test]
+    fn a_package_takes_over_files_only_of_the_versions_that_it_replaces() {
+        let file = path("usr/share/file").expect("a path");
+        for (version, replaces) in [("1", "Replaces: old\n"), ("1", "Replaces: other, old (<< 2)\n")] {
+            let tree = merged(version, replaces).expect("a tree");
+            assert_eq!(tree.read(&file).expect("there"), b"new");
+        }
+        for (version, replaces) in [("1", ""), ("2", "Replaces: old (<< 2)\n"), ("1", "Replaces: other\n")] {
+            merged(version, replaces).expect_err("both bring it");
+        }
+    }
+
+    #[test]
+    fn the_links_of_a_merged_usr_are_as_old_as_the_newest_package() {
+        let tree = merged("1", "Replaces: old\n").expect("a tree");
+        assert_eq!(tree.get(&path("bin").expect("a path")).expect("there").mtime, 86_400);
+    }
 }

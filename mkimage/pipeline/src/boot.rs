@@ -21,6 +21,7 @@ use qemu_machine::{
     Writes, choose_accelerator,
 };
 use tempfile::TempDir;
+use terminal_size::{Height, Width, terminal_size_of};
 
 use crate::build::Image;
 use crate::guest::{Brought, DEBUG_SHELL};
@@ -94,6 +95,7 @@ pub fn interact(
     config.failures = Vec::new();
     config.silence = None;
     config.network = Network::User;
+    config.command_line.push_str(&console_size(&std::io::stdout()));
     let brought = Brought { agent: false, debug_shell: options.debug_shell != DebugShell::No };
     let _folder = bring(world, brought, &options.append, &options.debug_shell, &mut config)?;
     for (user, password) in logins {
@@ -125,6 +127,14 @@ pub fn interact(
             }
             if exit.is_clean() { Ok(ExitCode::SUCCESS) } else { bail!("{exit}") }
         }
+    }
+}
+
+/// The word by which the serial consoles of the guest learn how large the screen is; a serial line cannot tell.
+fn console_size(screen: &impl AsFd) -> String {
+    match terminal_size_of(screen) {
+        Some((Width(columns), Height(rows))) => format!(" dinit.console-size={rows}x{columns}"),
+        None => String::new(),
     }
 }
 

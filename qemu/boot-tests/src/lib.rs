@@ -302,6 +302,11 @@ impl DebugShell {
     }
 }
 
+/// A shell loop that waits until a command succeeds, and fails if it never does.
+pub fn until(command: &str) -> String {
+    format!("for i in $(seq 600); do {command} && exit 0; sleep 0.1; done; exit 1")
+}
+
 /// An archive behind the initramfs that brings files into /run.
 fn seed_archive(files: &[(&str, &str)], folder: &Path) -> PathBuf {
     let run = Path::new(initramfs_config::RUN_SEED.trim_start_matches('/'));

@@ -7,7 +7,7 @@ use boot_tests::{Guest, PASSWORD, Wishes, image, is_clean, mkimage, turn};
 use qemu_machine::OnReboot;
 
 /// What the default image starts at boot.
-const SERVICES: [&str; 28] = [
+const SERVICES: [&str; 29] = [
     "auxfscheck",
     "boot",
     "early-filesystems",
@@ -20,6 +20,7 @@ const SERVICES: [&str; 28] = [
     "modules",
     "network",
     "network.target",
+    "power-button",
     "rcboot",
     "rootfscheck",
     "rootrw",

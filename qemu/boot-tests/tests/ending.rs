@@ -1,10 +1,10 @@
 //! How a system ends and begins anew: by its keys and buttons, into the same dinit, into another kernel, and with
 //! everything in the way that can be.
 
-use std::fs::File;
+use std::fs::{self, File};
 
 use agent_protocol::message::Shutdown;
-use boot_tests::{Guest, Wishes, is_clean};
+use boot_tests::{Guest, Wishes, is_clean, until};
 use qemu_machine::{Disk, OnReboot, Writes};
 
 /// The first service of all, which here waits for somebody to let it go on.
@@ -82,28 +82,54 @@ fn nothing_in_the_way_keeps_file_systems_open_and_the_debug_shell_sees_it_all() 
     assert!(is_clean(&guest.root()), "the root is marked clean\n{console}");
 }
 
+/// Loads a kernel with its initramfs, as kexec(8) does, by the system call that is number 320 on x86-64.
+const LOAD_KERNEL: &str = "\
+perl -e 'open K, \"/run/kernel\" or die; open I, \"/run/initramfs\" or die; open C, \"/proc/cmdline\" or die;
+chomp($line = <C>); $line .= \" again\\0\";
+syscall(320, fileno K, fileno I, length $line, $line, 0) == 0 or die \"kexec_file_load: $!\"'";
+
 #[test]
-fn three_keys_reboot_and_a_soft_reboot_starts_everything_anew() {
-    let mut guest = Guest::start(&Wishes::default(), |config| config.on_reboot = OnReboot::Restart);
+fn keys_soft_reboot_and_kexec_begin_anew_and_the_power_button_ends() {
+    let mut kernel = Vec::new();
+    let mut initramfs = Vec::new();
+    let mut guest = Guest::start(&Wishes::default(), |config| {
+        config.on_reboot = OnReboot::Restart;
+        kernel = fs::read(&config.kernel).expect("a kernel");
+        for archive in &config.initramfs {
+            initramfs.resize(initramfs.len().next_multiple_of(4), 0);
+            initramfs.extend(fs::read(archive).expect("an archive"));
+        }
+    });
     guest.must_boot();
     guest.run("touch /run/before");
     guest.machine.press_keys(&["ctrl", "alt", "delete"]).expect("QEMU takes the keys");
     guest.must_come_back();
     guest.run("test ! -e /run/before");
 
-    // A soft reboot: everything but the kernel is new, and /run is empty but for what the tests brought.
+    // Everything but the kernel is new, and /run is empty but for what the tests brought.
+    let boot_id = "cat /proc/sys/kernel/random/boot_id";
     guest.run("touch /run/before");
-    let kernel = guest.run("cat /proc/sys/kernel/random/boot_id");
+    let before = guest.run(boot_id);
     guest.agent.shut_down(Shutdown::SoftReboot).expect("dinit takes the request");
     guest.expect("Unmounting disks...");
     guest.must_come_back();
-    assert_eq!(guest.run("cat /proc/sys/kernel/random/boot_id"), kernel);
+    assert_eq!(guest.run(boot_id), before);
     guest.run("test ! -e /run/before; dinitctl is-started syslogd && udevadm control --ping");
     guest.run("logger -t boot-test soft");
-    guest.run(
-        "for i in $(seq 300); do grep -q 'boot-test: soft' /var/log/syslog && exit; sleep 0.1; done; exit 1",
-    );
-    guest.log_in();
-    guest.type_line("poweroff");
+    guest.run(&until("grep -q 'boot-test: soft' /var/log/syslog"));
+
+    // The kernel is new, and the machine was not reset.
+    guest.agent.put(b"/run/kernel", 0o600, &*kernel).expect("the guest takes it");
+    guest.agent.put(b"/run/initramfs", 0o600, &*initramfs).expect("the guest takes it");
+    guest.run(LOAD_KERNEL);
+    guest.agent.shut_down(Shutdown::Kexec).expect("dinit takes the request");
+    guest.expect("Issuing shutdown via kernel...");
+    guest.must_come_back();
+    guest.run("grep -q ' again$' /proc/cmdline");
+
+    // What is pressed before somebody reads is lost.
+    guest.run(&until("pgrep -x od > /dev/null"));
+    guest.machine.press_power_button().expect("QEMU takes it");
+    guest.expect("was pressed");
     guest.must_end();
 }

@@ -4,7 +4,7 @@
 use std::fs::File;
 
 use agent_protocol::message::Shutdown;
-use boot_tests::{Guest, PASSWORD, Wishes, is_clean};
+use boot_tests::{Guest, PASSWORD, Wishes, is_clean, until};
 use qemu_machine::{Disk, OnReboot, Writes};
 
 /// Lines of fstab that cannot all be right; `/dev/vdb` is damaged by then, `/dev/vdc` is no file system at all.
@@ -24,11 +24,6 @@ const FREEZE: &str = "echo u > /proc/sysrq-trigger; \
 
 /// Resets the machine, as a loss of power would, after the answer has gone out.
 const RESET: &str = "(sleep 2; echo b > /proc/sysrq-trigger) > /dev/null 2>&1 &";
-
-/// A shell loop that waits until a command succeeds, and fails if it never does.
-fn until(command: &str) -> String {
-    format!("for i in $(seq 600); do {command} && exit 0; sleep 0.1; done; exit 1")
-}
 
 /// Two files of one file system claim the same block: no unattended check may repair that. Debugfs is told that the
 /// file system needs a check.

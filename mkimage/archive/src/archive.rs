@@ -2,6 +2,7 @@
 
 use crate::cache::{Cache, CacheLock};
 use crate::error::ArchiveError;
+use crate::local::LocalPackage;
 use crate::mirror::Mirror;
 use crate::openpgp::Keyring;
 use crate::progress::{Cancel, Progress};
@@ -26,6 +27,8 @@ pub struct Archive {
     pub cache: Cache,
     /// The moment at which dates are judged.
     pub now: Timestamp,
+    /// Packages that are taken from files, and not from the mirror.
+    pub local: Vec<LocalPackage>,
     /// Who is told how far the work is; [`crate::Silent`] if nobody cares.
     pub progress: Arc<dyn Progress>,
     /// Ends all work once it is requested.

@@ -4,11 +4,12 @@ use crate::archive::Archive;
 use crate::cache::Cache;
 use crate::damage::checksum;
 use crate::error::ArchiveError;
+use crate::local::LocalPackage;
 use crate::progress::{Amount, Stage};
 use crate::release::{Verified, bad_control};
 use crate::transport::Expected;
 use mkimage_deb::release::ReleaseFile;
-use mkimage_deb::{PackageIndex, Release};
+use mkimage_deb::{ControlError, PackageIndex, Release};
 use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::Path;
@@ -24,6 +25,12 @@ impl Index {
     /// Gives the packages, for the resolver.
     pub fn packages(&self) -> &PackageIndex {
         &self.0
+    }
+
+    /// Gives the packages with those of files in place of all that have their names.
+    pub fn with_local(&self, local: &[LocalPackage]) -> Result<PackageIndex, ControlError> {
+        let stanzas: String = local.iter().map(LocalPackage::stanza).collect();
+        self.0.overlaid(&stanzas)
     }
 }
 

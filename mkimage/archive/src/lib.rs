@@ -18,6 +18,7 @@ mod error;
 #[cfg(test)]
 mod fixture;
 mod index;
+mod local;
 mod mirror;
 mod openpgp;
 mod packages;
@@ -30,6 +31,7 @@ pub use archive::Archive;
 pub use cache::Cache;
 pub use error::{ArchiveError, NetworkError};
 pub use index::Index;
+pub use local::{LocalError, LocalPackage};
 pub use mirror::{Mirror, MirrorSource};
 pub use openpgp::Keyring;
 pub use packages::Fetched;

@@ -163,7 +163,12 @@ impl Work<'_> {
             let cache = &self.archive.cache;
             let partial = cache.partial(&format!("{}.deb", chosen.sha256));
             let expected = Expected { size: chosen.size, sha256: chosen.sha256 };
-            if !self.transport.download(Stage::Download, &chosen.filename, expected, &partial)? {
+            let local = self.archive.local.iter().find(|local| local.sha256 == chosen.sha256);
+            let there = match local {
+                Some(local) => local.copy_to(&partial).map(|()| true)?,
+                None => self.transport.download(Stage::Download, &chosen.filename, expected, &partial)?,
+            };
+            if !there {
                 return Err(ArchiveError::Gone {
                     package: format!("{} {}", chosen.name, chosen.version),
                     address: self.archive.mirror.address(&chosen.filename),

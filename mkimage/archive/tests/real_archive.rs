@@ -13,6 +13,7 @@ fn archive(folder: &tempfile::TempDir) -> Archive {
         keyring: Keyring::shipped(),
         cache: Cache::open(folder.path()).unwrap(),
         now: Timestamp::now(),
+        local: Vec::new(),
         progress: Arc::new(Silent),
         cancel: Cancel::new(),
     }

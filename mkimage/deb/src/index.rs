@@ -7,6 +7,7 @@
 use crate::control::{ControlError, Field, Item, Problem, Scanner};
 use crate::digest::Sha256;
 use crate::version;
+use std::collections::BTreeSet;
 
 /// The fields that are kept; the order is that of [`Record`].
 const KEPT: [&str; 15] = [
@@ -93,14 +94,26 @@ impl PackageIndex {
     pub fn reduced(text: &str) -> Result<String, ControlError> {
         let mut reduced = String::with_capacity(text.len() / 2);
         for record in sorted_records(text)? {
-            for (name, span) in KEPT.iter().zip(record) {
-                if span.start < span.end {
-                    reduced.extend([name, ": ", &text[span.start as usize..span.end as usize], "\n"]);
-                }
-            }
-            reduced.push('\n');
+            write_record(&mut reduced, text, &record);
         }
         Ok(reduced)
+    }
+
+    /// Gives an index in which the packages of `text` take the place of all that have their names.
+    ///
+    /// Errors are those of [`PackageIndex::parse`], with positions in `text`.
+    pub fn overlaid(&self, text: &str) -> Result<Self, ControlError> {
+        let over = sorted_records(text)?;
+        let value = |record: &Record| &text[record[NAME].start as usize..record[NAME].end as usize];
+        let names: BTreeSet<&str> = over.iter().map(value).collect();
+        let mut all = String::with_capacity(self.text.len() + text.len());
+        for record in self.records.iter().filter(|record| !names.contains(self.value(record[NAME]))) {
+            write_record(&mut all, &self.text, record);
+        }
+        for record in &over {
+            write_record(&mut all, text, record);
+        }
+        Self::parse(all)
     }
 
     /// Gives the number of packages.
@@ -245,6 +258,16 @@ fn kept(name: &str) -> Option<usize> {
     exact.or_else(|| KEPT.iter().position(|kept| kept.eq_ignore_ascii_case(name)))
 }
 
+/// Writes the stanza of a package, with only those fields that an index keeps.
+fn write_record(out: &mut String, text: &str, record: &Record) {
+    for (name, span) in KEPT.iter().zip(record) {
+        if span.start < span.end {
+            out.extend([name, ": ", &text[span.start as usize..span.end as usize], "\n"]);
+        }
+    }
+    out.push('\n');
+}
+
 /// Reads all packages and sorts them by name, newest version first; what is sorted already costs next to nothing.
 fn sorted_records(text: &str) -> Result<Vec<Record>, ControlError> {
     let value = |span: Span| &text[span.start as usize..span.end as usize];
@@ -384,6 +407,17 @@ mod tests {
             }
         }
         assert_eq!((again.len(), again.provides.len()), (full.len(), full.provides.len()));
+    }
+
+    #[test]
+    fn what_is_laid_over_hides_all_versions_of_the_same_name() {
+        let index = PackageIndex::parse(example()).unwrap();
+        let over =
+            index.overlaid(&(stanza("a", "0.1", "Provides: awk\n") + &stanza("new", "1", ""))).unwrap();
+        assert_eq!(over.named("a").map(|p| p.version()).collect::<Vec<_>>(), ["0.1"]);
+        assert_eq!(over.providers("awk").map(|p| p.name()).collect::<Vec<_>>(), ["a", "gawk", "mawk"]);
+        assert_eq!(over.packages().map(|p| p.name()).collect::<Vec<_>>(), ["a", "gawk", "mawk", "new"]);
+        assert!(index.overlaid("Package: x\n\n").is_err());
     }
 
     #[test]

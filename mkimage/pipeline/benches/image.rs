@@ -177,6 +177,7 @@ fn fetch(lock: &Path) -> Result<()> {
     let text = fs::read_to_string(lock)?;
     let lock = Lock::parse("base.lock", &text).map_err(|problem| problem.to_string())?;
     let archive = Archive {
+        local: Vec::new(),
         mirror: Mirror::choose(None)?,
         keyring: Keyring::shipped(),
         cache: Cache::open(&kept_debs())?,

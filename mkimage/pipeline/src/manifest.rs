@@ -93,6 +93,10 @@ fn main_component() -> Vec<Spanned<String>> {
 pub struct Packages {
     /// Names of packages, each with its dependencies.
     pub include: Vec<Spanned<String>>,
+    /// Files with packages, as glob(7) patterns relative to the manifest: all of them come in, each with its
+    /// dependencies, and in the place of the archive's packages of their names.
+    #[serde(default)]
+    pub local: Vec<Spanned<String>>,
     /// Names of packages that must not come in, not even as a dependency.
     #[serde(default)]
     pub exclude: Vec<Spanned<String>>,
@@ -184,6 +188,11 @@ impl Manifest {
         if let Some(keyring) = &mut archive.keyring {
             *keyring.get_mut() = folder.join(keyring.get_ref());
         }
+        let mut packages = parsed.packages;
+        for pattern in &mut packages.local {
+            let folder = glob::Pattern::escape(&folder.to_string_lossy());
+            *pattern.get_mut() = Path::new(&folder).join(pattern.get_ref()).to_string_lossy().into_owned();
+        }
         let mut services = parsed.services;
         for directory in &mut services.directories {
             *directory.get_mut() = folder.join(directory.get_ref());
@@ -192,7 +201,7 @@ impl Manifest {
             source,
             image: parsed.image,
             archive,
-            packages: parsed.packages,
+            packages,
             kernel: parsed.kernel,
             initramfs: parsed.initramfs,
             services,

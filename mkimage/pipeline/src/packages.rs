@@ -3,13 +3,14 @@
 //! A lock that answers its manifest is used as it is. Archives drop old versions; when one that the lock names is
 //! gone, the least that must change is chosen anew and said, unless the caller wants exactly what is locked.
 
+mod local;
 mod progress;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context, Result, anyhow, bail};
-use mkimage_archive::{Archive, ArchiveError, Cache, Cancel, Keyring, Mirror, Unpacked};
+use mkimage_archive::{Archive, ArchiveError, Cache, Cancel, Keyring, LocalPackage, Mirror, Unpacked};
 use mkimage_deb::Timestamp;
 use mkimage_resolve::{Change, Forbidden, Lock, Request, Role, UnfitLock, Unsatisfiable, Wanted};
 use toml::Spanned;
@@ -28,8 +29,8 @@ pub enum Locking {
     Update,
 }
 
-/// What a manifest asks of the resolver.
-pub fn request(manifest: &Manifest) -> Request {
+/// What a manifest asks of the resolver, with the packages that it has in files.
+pub fn request(manifest: &Manifest, local: &[LocalPackage]) -> Request {
     let archive = &manifest.archive;
     let (suite, architecture) = (archive.suite.get_ref(), archive.architecture.get_ref());
     let essential = manifest.packages.essential;
@@ -37,6 +38,12 @@ pub fn request(manifest: &Manifest) -> Request {
     request.components = archive.components.iter().map(|name| name.get_ref().clone()).collect();
     request.packages = manifest.packages.include.iter().map(|name| Wanted::any(name.get_ref())).collect();
     request.files_only = manifest.kernel.iter().map(|kernel| Wanted::any(kernel.package.get_ref())).collect();
+    request.local = local.iter().map(|package| package.sha256).collect();
+    let is_kernel = |name: &str| request.files_only.iter().any(|kernel| kernel.name == name);
+    let wanted = local.iter().filter(|package| !is_kernel(&package.name));
+    request
+        .packages
+        .extend(wanted.map(|package| Wanted::parse(&format!("{}={}", package.name, package.version))));
     for name in &manifest.packages.exclude {
         let help = "take it off the manifest's `exclude`, or leave out what needs it".to_owned();
         request.forbidden.push(Forbidden { name: name.get_ref().clone(), help });
@@ -53,7 +60,8 @@ pub fn lock_path(manifest: &Path) -> PathBuf {
 pub fn lock(world: &World, manifest: &Manifest, locking: Locking) -> Result<(Lock, Outcome)> {
     let path = lock_path(&manifest.source.path);
     let old = read(world, &path, locking)?;
-    let request = request(manifest);
+    let local = local::read(manifest)?;
+    let request = request(manifest, &local);
     if locking != Locking::Update
         && let Some(lock) = &old
     {
@@ -76,7 +84,7 @@ pub fn lock(world: &World, manifest: &Manifest, locking: Locking) -> Result<(Loc
             )),
         };
     }
-    let lock = resolve(world, manifest, request, old.as_ref(), locking)?;
+    let lock = resolve(world, manifest, local, old.as_ref(), locking)?;
     if let Some(old) = old.as_ref().filter(|old| old.says_the_same(&lock)) {
         return Ok((old.clone(), Outcome::Unchanged));
     }
@@ -101,9 +109,10 @@ pub fn packages(
     locking: Locking,
 ) -> Result<(Lock, Vec<Unpacked>)> {
     let mut lock = lock;
+    let local = local::read(manifest)?;
     // Each round replaces what the mirror no longer has; an archive that changes under us more often is broken.
     for _ in 0..3 {
-        let archive = archive(world, manifest)?;
+        let archive = archive(world, manifest, local.clone())?;
         let gone = match archive.packages(&lock.packages) {
             Ok(packages) => return Ok((lock, packages)),
             Err(ArchiveError::Gone { package, .. }) => package,
@@ -115,7 +124,7 @@ pub fn packages(
             );
         }
         world.ui.say(format_args!("The mirror no longer has {gone}; choosing anew what must change"));
-        let new = resolve(world, manifest, request(manifest), Some(&lock), Locking::AsNeeded)?;
+        let new = resolve(world, manifest, local.clone(), Some(&lock), Locking::AsNeeded)?;
         if new.says_the_same(&lock) {
             bail!(
                 "the mirror's index names `{gone}`, but the mirror does not have it; try again later, or another mirror (MKIMAGE_MIRROR)"
@@ -130,7 +139,7 @@ pub fn packages(
 }
 
 /// The archive that a manifest takes its packages from.
-fn archive(world: &World, manifest: &Manifest) -> Result<Archive> {
+fn archive(world: &World, manifest: &Manifest, local: Vec<LocalPackage>) -> Result<Archive> {
     let settings = &manifest.archive;
     // The environment wins over the manifest: whoever runs a build knows what is near.
     let environment = std::env::var("MKIMAGE_MIRROR").ok().filter(|mirror| !mirror.is_empty());
@@ -145,6 +154,7 @@ fn archive(world: &World, manifest: &Manifest) -> Result<Archive> {
         keyring,
         cache: Cache::open(&world.cache).map_err(told)?,
         now: Timestamp::now(),
+        local,
         progress: Arc::new(progress::View::new(Arc::clone(&world.ui))),
         cancel: Cancel::from(Arc::clone(&world.cancelled)),
     })
@@ -153,11 +163,12 @@ fn archive(world: &World, manifest: &Manifest) -> Result<Archive> {
 fn resolve(
     world: &World,
     manifest: &Manifest,
-    mut request: Request,
+    local: Vec<LocalPackage>,
     old: Option<&Lock>,
     locking: Locking,
 ) -> Result<Lock> {
-    let archive = archive(world, manifest)?;
+    let mut request = request(manifest, &local);
+    let archive = archive(world, manifest, local)?;
     world.ui.say(format_args!("Mirror: {} ({})", archive.mirror, archive.mirror.source()));
     let release =
         archive.release(manifest.archive.suite.get_ref()).map_err(|error| told_at(manifest, error))?;
@@ -173,7 +184,11 @@ fn resolve(
         request.preferred = lock.versions();
     }
     let stage = world.ui.stage("resolve", "Resolving");
-    let selection = mkimage_resolve::resolve(&request, index.packages())
+    let with_local = match archive.local.as_slice() {
+        [] => None,
+        local => Some(index.with_local(local)?),
+    };
+    let selection = mkimage_resolve::resolve(&request, with_local.as_ref().unwrap_or(index.packages()))
         .map_err(|error| unsatisfiable(manifest, &error))?;
     if let Some(kernel) = &manifest.kernel
         && !selection.packages.iter().any(|package| package.role == Role::FilesOnly)

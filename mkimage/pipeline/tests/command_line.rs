@@ -132,6 +132,18 @@ fn a_file_in_the_place_of_a_folder_is_refused_before_any_work() {
 }
 
 #[test]
+fn a_package_in_a_file_must_be_there_and_be_a_package() {
+    let place = Place::new(&MANIFEST.replace("[kernel]", "local = [\"debs/*.deb\"]\n[kernel]"));
+    let error = place.refused(&["lock", "x.toml"]);
+    assert!(error.contains("x.toml:9:10: error: no file matches"), "{error}");
+    fs::create_dir(place.0.path().join("debs")).unwrap();
+    fs::write(place.0.path().join("debs/mine.deb"), "not at all").unwrap();
+    let error = place.refused(&["lock", "x.toml"]);
+    assert!(error.contains("x.toml:9:10: error: `debs/mine.deb` is of no use here"), "{error}");
+    assert!(!place.lock().exists());
+}
+
+#[test]
 fn a_locked_run_refuses_to_make_a_lock_or_to_change_one() {
     let place = Place::new(MANIFEST);
     let error = place.refused(&["build", "x.toml", "--locked"]);

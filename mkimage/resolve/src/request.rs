@@ -20,6 +20,8 @@ pub struct Request {
     /// A package without own contents that depends on exactly one package in exactly one version, as
     /// `linux-image-cloud-amd64` does, stands for that package.
     pub files_only: Vec<Wanted>,
+    /// The digests of packages in files, which take the place of the archive's.
+    pub local: Vec<Sha256>,
     /// Whether all packages marked `Essential: yes` are wanted too.
     pub essential: bool,
     /// The packages that must not be there.
@@ -57,6 +59,7 @@ impl Request {
             components: Vec::new(),
             packages: Vec::new(),
             files_only: Vec::new(),
+            local: Vec::new(),
             essential: false,
             forbidden: Vec::new(),
             preferred: BTreeMap::new(),
@@ -77,6 +80,7 @@ impl Request {
         lines.extend(self.components.iter().map(|component| format!("component {component}")));
         lines.extend(self.packages.iter().map(|wanted| format!("package {wanted}")));
         lines.extend(self.files_only.iter().map(|wanted| format!("files-only {wanted}")));
+        lines.extend(self.local.iter().map(|digest| format!("local {digest}")));
         lines.extend(self.forbidden.iter().map(|forbidden| format!("forbidden {}", forbidden.name)));
         if self.essential {
             lines.push("essential".to_owned());
@@ -150,6 +154,8 @@ mod tests {
         assert_ne!(digest, Request { components, ..request(&["a", "b=1"]) }.digest());
         let files_only = vec![Wanted::any("c")];
         assert_ne!(digest, Request { files_only, ..request(&["a", "b=1"]) }.digest());
+        let local = vec![Sha256::of(b"x")];
+        assert_ne!(digest, Request { local, ..request(&["a", "b=1"]) }.digest());
         let preferred = [("a".to_owned(), "1".to_owned())].into();
         assert_eq!(digest, Request { preferred, ..request(&["a", "b=1"]) }.digest());
     }

@@ -3,10 +3,11 @@
 use super::*;
 use crate::cache::UnpackedPaths;
 use crate::fixture::{DAY, NOW, Secret, TestPackage, lay_archive, lay_archive_of};
-use crate::{Cache, Keyring, Mirror, Silent};
+use crate::{Cache, Keyring, LocalError, LocalPackage, Mirror, Silent};
 use mkimage_deb::Timestamp;
 use mkimage_resolve::{Request, Role, Wanted, resolve};
 use std::collections::BTreeSet;
+use std::error::Error;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -36,6 +37,7 @@ impl World {
             keyring: Keyring::parse("test", &self.secret.good_key_file()).unwrap(),
             cache: Cache::open(&self.folder.path().join("cache")).unwrap(),
             now: NOW,
+            local: Vec::new(),
             progress: Arc::new(Silent),
             cancel: Cancel::new(),
         }
@@ -101,6 +103,32 @@ fn what_was_only_fetched_is_unpacked_later_without_the_mirror() {
     remove_mirror(&world);
     assert_eq!(world.archive().fetch(&chosen).unwrap(), Fetched { cached: 2, ..Fetched::default() });
     assert_eq!(world.archive().packages(&chosen).unwrap().len(), 2);
+}
+
+#[test]
+fn a_package_in_a_file_takes_the_place_of_the_archives_and_is_not_asked_of_the_mirror() {
+    let world = World::new();
+    let file = world.folder.path().join("mine.deb");
+    fs::write(&file, TestPackage::new("library", "").deb).unwrap();
+    let local = vec![LocalPackage::read(&file).unwrap()];
+    let archive = || Archive { local: local.clone(), ..world.archive() };
+    let release = archive().release("test").unwrap();
+    let index = archive().index(&release, &["main"], "amd64").unwrap().with_local(&local).unwrap();
+    let request = Request { packages: vec![Wanted::any("app")], ..Request::new("test", "amd64") };
+    let chosen = resolve(&request, &index).unwrap().packages;
+    let versions: Vec<_> = chosen.iter().map(|c| (c.name.as_str(), c.version.as_str())).collect();
+    assert_eq!(versions, [("app", "1:2+b3~x"), ("library", "1")]);
+    remove_mirror(&world);
+    assert_eq!(archive().packages(&chosen[1..]).unwrap()[0].version, "1");
+
+    // What is in the cache needs the file no more; what is not must be what was read.
+    fs::write(&file, "another").unwrap();
+    assert_eq!(archive().packages(&chosen[1..]).unwrap().len(), 1);
+    fs::remove_dir_all(world.folder.path().join("cache")).unwrap();
+    let error = archive().packages(&chosen[1..]).unwrap_err();
+    assert!(error.source().unwrap().to_string().contains("was changed meanwhile"), "{error}");
+    assert!(matches!(LocalPackage::read(&file), Err(LocalError::Deb(_))));
+    assert!(matches!(LocalPackage::read(world.folder.path()), Err(LocalError::Read(_))));
 }
 
 #[test]

@@ -45,6 +45,9 @@ const FIELD_ORDER: &[&str] = &[
 /// Members of the control part that the database has in another form.
 const NOT_KEPT: &[&str] = &["control"];
 
+/// The sums by which dpkg(1) `--verify` knows files.
+const MD5SUMS: &str = "md5sums";
+
 /// Members of the control part that are programs.
 const PROGRAMS: &[&str] = &["preinst", "postinst", "prerm", "postrm", "config"];
 
@@ -88,12 +91,35 @@ fn write_info(root: &Root, package: &Package<'_>) -> Result<(), Error> {
             root.write(file(member).as_bytes(), content, member_mode(member))?;
         }
     }
+    if !package.control.members.contains_key(MD5SUMS) {
+        root.write(file(MD5SUMS).as_bytes(), &md5sums(root, package)?, member_mode(MD5SUMS))?;
+    }
     let mut list = Vec::new();
     for path in &package.control.files {
         list.extend_from_slice(&path.listed_path());
         list.push(b'\n');
     }
     root.write(file("list").as_bytes(), &list, 0o644)
+}
+
+/// Gives the sums of a package's files, as dpkg makes them for a package without: of regular files, not conffiles.
+fn md5sums(root: &Root, package: &Package<'_>) -> Result<Vec<u8>, Error> {
+    let mut sums = Vec::new();
+    for file in &package.control.files {
+        let path = file.listed_path();
+        let place = root.find(&path)?;
+        let is_regular = place.and_then(|place| place.metadata()).is_some_and(|metadata| metadata.is_file());
+        if !is_regular || package.control.is_conffile(&file.path) {
+            continue;
+        }
+        if let Some(content) = root.read(&path)? {
+            let relative = path.strip_prefix(b"/").unwrap_or(&path);
+            sums.extend_from_slice(format!("{:x}  ", Md5::digest(&content)).as_bytes());
+            sums.extend_from_slice(relative);
+            sums.push(b'\n');
+        }
+    }
+    Ok(sums)
 }
 
 /// Where dpkg has the control part of a package whose files are not unpacked yet, below its own directory.

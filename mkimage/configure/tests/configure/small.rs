@@ -260,6 +260,7 @@ fn a_configuration_file_is_known_by_what_its_package_ships() -> Result<(), Skipp
     assert!(!control.is_conffile(b"./etc/old") && !control.is_conffile(b"./etc"));
     world.ship("./etc/kept", owner(0, 0), 0o644, "shipped");
     world.ship("./etc/changed", owner(0, 0), 0o644, "the skeleton's");
+    world.ship("./usr/share/one", owner(0, 0), 0o644, "text");
     world.configure();
     let status = fs::read_to_string(world.place("/var/lib/dpkg/status")).expect("read");
     let digest = "8407efe4e76e884909955a5e7293661e";
@@ -267,6 +268,9 @@ fn a_configuration_file_is_known_by_what_its_package_ships() -> Result<(), Skipp
         "\nConffiles:\n /etc/kept {digest}\n /etc/changed {digest}\n /etc/old newconffile remove-on-upgrade\n"
     );
     assert!(status.contains(&expected), "{status}");
+    // The package brings no sums of its own, and dpkg --audit would miss them.
+    let sums = fs::read_to_string(world.place("/var/lib/dpkg/info/one.md5sums")).expect("read");
+    assert_eq!(sums, "1cb251ec0d568de6a929b520c4aed8d1  usr/share/one\n");
     Ok(())
 }
 

@@ -11,10 +11,9 @@ use crate::{
     database, known, order, tidy,
 };
 use std::collections::HashMap;
-use std::ffi::OsStr;
-use std::fs;
+use std::fs::{self, Metadata};
+use std::io;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::time::Duration;
 
@@ -245,7 +244,9 @@ impl Stage<'_> {
         let mut records = self.sandbox.records()?;
         records.extend(self.beside.records()?);
         let mut configured = Configured { report: self.report, ..Configured::default() };
-        apply(&records, self.root.path(), b"", &mut configured)?;
+        let root = self.root.path();
+        let metadata = fs::symlink_metadata(root).map_err(cannot_read(root))?;
+        apply(&records, root, &metadata, b"", &mut configured)?;
         for (path, owner, _) in self.adopted {
             // What a script put in the place of such a file is root's, and that has to be said.
             let place = self.root.find(&path)?;
@@ -280,16 +281,15 @@ impl ScriptRun {
     }
 }
 
-/// Walks the tree and writes down what is recorded of each path.
+/// Walks the tree and writes down what is recorded of each path; `place` is what is at `path`.
 fn apply(
     records: &HashMap<FileId, Record>,
     place: &Path,
+    metadata: &Metadata,
     path: &[u8],
     configured: &mut Configured,
 ) -> Result<(), Error> {
-    let failed = |cause| Error::File { action: "read", path: place.to_owned(), cause };
-    let metadata = fs::symlink_metadata(place).map_err(failed)?;
-    if let Some(record) = records.get(&FileId { device: metadata.dev(), inode: metadata.ino() }) {
+    if let Some(record) = records.get(&FileId::of(metadata)) {
         let owner = Owner { uid: record.uid, gid: record.gid };
         let path = if path.is_empty() { b"/".to_vec() } else { path.to_vec() };
         if owner != Owner::default() {
@@ -306,11 +306,18 @@ fn apply(
         }
     }
     if metadata.is_dir() {
-        for entry in fs::read_dir(place).map_err(failed)? {
-            let name = entry.map_err(failed)?.file_name();
-            let below = [path, b"/", name.as_bytes()].concat();
-            apply(records, &place.join(OsStr::from_bytes(name.as_bytes())), &below, configured)?;
+        for entry in fs::read_dir(place).map_err(cannot_read(place))? {
+            let entry = entry.map_err(cannot_read(place))?;
+            let below = [path, b"/", entry.file_name().as_bytes()].concat();
+            let place = entry.path();
+            // Looked at through the directory, which is less to walk than the path.
+            let metadata = entry.metadata().map_err(cannot_read(&place))?;
+            apply(records, &place, &metadata, &below, configured)?;
         }
     }
     Ok(())
+}
+
+fn cannot_read(path: &Path) -> impl Fn(io::Error) -> Error {
+    move |cause| Error::File { action: "read", path: path.to_owned(), cause }
 }

@@ -4,7 +4,8 @@
 //! what was there before, and from the caller for what its sandbox saw being changed.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::{self, File, Metadata};
+use std::fs::{self, DirEntry, File, Metadata};
+use std::io;
 use std::mem::discriminant;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
@@ -75,20 +76,17 @@ fn walk(
 ) -> Result<(), Error> {
     let at = path.below(base);
     let list = |source| Error::io("list", &at, source);
-    let mut names = Vec::new();
-    for item in fs::read_dir(&at).map_err(list)? {
-        names.push(item.map_err(list)?.file_name());
-    }
-    names.sort();
-    for name in names {
+    let mut items = fs::read_dir(&at).and_then(Iterator::collect::<io::Result<Vec<_>>>).map_err(list)?;
+    items.sort_by_key(DirEntry::file_name);
+    for item in items {
         let inside = path
-            .join(name.as_bytes())
+            .join(item.file_name().as_bytes())
             .map_err(|source| Error::Path { found_in: format!("directory `{}`", at.display()), source })?;
         if how.ignored.contains(&inside) {
             continue;
         }
-        let at = inside.below(base);
-        let metadata = fs::symlink_metadata(&at).map_err(|source| Error::io("examine", &at, source))?;
+        // Looked at through the directory, as walking down to it again for each entry takes longer than the rest.
+        let metadata = item.metadata().map_err(|source| Error::io("examine", &item.path(), source))?;
         if metadata.file_type().is_socket() {
             continue;
         }

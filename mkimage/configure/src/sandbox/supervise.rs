@@ -13,7 +13,7 @@ use nix::fcntl::OFlag;
 use nix::sys::uio::{RemoteIoVec, process_vm_readv, process_vm_writev};
 use nix::unistd::Pid;
 use std::ffi::OsStr;
-use std::fs::{File, OpenOptions, Permissions};
+use std::fs::{self, File, Metadata, OpenOptions, Permissions};
 use std::io::{self, IoSlice, IoSliceMut};
 use std::os::fd::{AsRawFd, BorrowedFd};
 use std::os::unix::ffi::OsStrExt;
@@ -103,36 +103,47 @@ impl Caller {
             libc::SYS_fremovexattr => self.remove_attribute(records, self.opened(descriptor), b),
 
             #[cfg(target_arch = "x86_64")]
-            libc::SYS_stat => self.tell(records, self.named(here, a, 0), b),
+            libc::SYS_stat => self.tell(records, self.meant(here, a, 0), b, state::short),
             #[cfg(target_arch = "x86_64")]
-            libc::SYS_lstat => self.tell(records, self.named(here, a, never_follow), b),
-            libc::SYS_fstat => self.tell(records, self.opened(descriptor), b),
-            libc::SYS_newfstatat => self.tell(records, self.named(descriptor, b, d as i32), c),
-            libc::SYS_statx => self.tell_more(records, self.named(descriptor, b, c as i32), e),
+            libc::SYS_lstat => self.tell(records, self.meant(here, a, never_follow), b, state::short),
+            libc::SYS_fstat => {
+                self.tell(records, Ok((self.descriptor_path(descriptor), true)), b, state::short)
+            }
+            libc::SYS_newfstatat => self.tell(records, self.meant(descriptor, b, d as i32), c, state::short),
+            libc::SYS_statx => self.tell(records, self.meant(descriptor, b, c as i32), e, state::extended),
             _ => Ok(Answer::Proceed),
         }
     }
 
     /// Finds the file that a path of the caller means.
     fn named(&self, directory: i32, path: u64, flags: i32) -> Result<Target, Number> {
+        let (path, follow) = self.meant(directory, path, flags)?;
+        open(&path, if follow { 0 } else { libc::O_NOFOLLOW })
+    }
+
+    /// Gives our path to what a path of the caller means, and whether a link at its end is followed.
+    fn meant(&self, directory: i32, path: u64, flags: i32) -> Result<(PathBuf, bool), Number> {
         let path = if path == 0 { Vec::new() } else { self.read_text(path)? };
         if path.is_empty() {
             return if flags & libc::AT_EMPTY_PATH == 0 {
                 Err(libc::ENOENT)
             } else if directory == CURRENT_DIRECTORY {
-                open(&self.process_path("cwd"), 0)
+                Ok((self.process_path("cwd"), true))
             } else {
-                self.opened(directory)
+                Ok((self.descriptor_path(directory), true))
             };
         }
-        let follow = if flags & libc::AT_SYMLINK_NOFOLLOW == 0 { 0 } else { libc::O_NOFOLLOW };
-        open(&self.seen_from_here(directory, &path), follow)
+        Ok((self.seen_from_here(directory, &path), flags & libc::AT_SYMLINK_NOFOLLOW == 0))
     }
 
     /// Finds the file behind a descriptor of the caller.
     fn opened(&self, descriptor: i32) -> Result<Target, Number> {
-        open(&self.process_path(&format!("fd/{descriptor}")), 0)
+        open(&self.descriptor_path(descriptor), 0)
             .map_err(|number| if number == libc::ENOENT { libc::EBADF } else { number })
+    }
+
+    fn descriptor_path(&self, descriptor: i32) -> PathBuf {
+        self.process_path(&format!("fd/{descriptor}"))
     }
 
     /// Gives the path that means for us what `path` means for the caller.
@@ -187,7 +198,7 @@ impl Caller {
     }
 
     fn umask(&self) -> u32 {
-        let status = std::fs::read_to_string(self.process_path("status")).unwrap_or_default();
+        let status = fs::read_to_string(self.process_path("status")).unwrap_or_default();
         let mask = status.lines().find_map(|line| line.strip_prefix("Umask:"));
         mask.and_then(|digits| u32::from_str_radix(digits.trim(), 8).ok()).unwrap_or(0o022)
     }
@@ -235,31 +246,20 @@ impl Caller {
     }
 
     /// Answers `stat` and its kin for files that something is recorded of; lets the kernel answer for others.
-    fn tell(&self, records: &Records, target: Result<Target, Number>, into: u64) -> Result<Answer, Number> {
-        self.tell_as(records, target, into, state::short)
-    }
-
-    /// Answers `statx` in the same way.
-    fn tell_more(
+    ///
+    /// No other call is as frequent, so the file is looked at and not opened: the caller waits meanwhile.
+    fn tell(
         &self,
         records: &Records,
-        target: Result<Target, Number>,
+        meant: Result<(PathBuf, bool), Number>,
         into: u64,
+        layout: fn(&Metadata, &Record) -> Vec<u8>,
     ) -> Result<Answer, Number> {
-        self.tell_as(records, target, into, state::extended)
-    }
-
-    fn tell_as(
-        &self,
-        records: &Records,
-        target: Result<Target, Number>,
-        into: u64,
-        layout: fn(&std::fs::Metadata, &Record) -> Vec<u8>,
-    ) -> Result<Answer, Number> {
-        let Ok(target) = target else { return Ok(Answer::Proceed) };
-        let Some(record) = records.get(target.id) else { return Ok(Answer::Proceed) };
-        let metadata = target.file.metadata().map_err(|error| number_of(&error))?;
-        self.write(into, &layout(&metadata, record))?;
+        let Ok((path, follow)) = meant else { return Ok(Answer::Proceed) };
+        let seen = if follow { fs::metadata(path) } else { fs::symlink_metadata(path) };
+        let Ok(seen) = seen else { return Ok(Answer::Proceed) };
+        let Some(record) = records.get(FileId::of(&seen)) else { return Ok(Answer::Proceed) };
+        self.write(into, &layout(&seen, record))?;
         Ok(Answer::Value(0))
     }
 
@@ -310,8 +310,7 @@ fn open(path: &Path, flags: i32) -> Result<Target, Number> {
         .open(path)
         .map_err(|error| number_of(&error))?;
     let metadata = file.metadata().map_err(|error| number_of(&error))?;
-    let id = FileId { device: metadata.dev(), inode: metadata.ino() };
-    Ok(Target { id, mode: metadata.mode(), file })
+    Ok(Target { id: FileId::of(&metadata), mode: metadata.mode(), file })
 }
 
 /// Records a change of owner; -1 keeps what is.
@@ -346,7 +345,7 @@ fn change_mode(records: &mut Records, target: Target, mode: u64) -> Result<Answe
     }
     let path = format!("/proc/self/fd/{}", target.file.as_raw_fd());
     let shown = mode_on_disk(mode);
-    std::fs::set_permissions(path, Permissions::from_mode(shown)).map_err(|error| number_of(&error))?;
+    fs::set_permissions(path, Permissions::from_mode(shown)).map_err(|error| number_of(&error))?;
     if shown != mode || records.get(target.id).is_some_and(|record| record.mode.is_some()) {
         records.change(target.id, target.file, |record| record.mode = Some(mode));
     }

@@ -19,13 +19,20 @@ use dinit_sys::signal::{self, Mask, SignalDescriptor};
 use dinit_sys::{Errno, descriptor, error_text, process, system};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::ffi::OsStr;
+use std::fs::File;
+use std::io::{self, Read};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
 
 /// The signals that the loop reads in every mode.
 const SIGNALS: [i32; 4] = [libc::SIGCHLD, libc::SIGINT, libc::SIGTERM, libc::SIGUSR1];
 
 /// The signals that services inherit as ignored (DN DIV 7).
 const IGNORED: [i32; 4] = [libc::SIGTSTP, libc::SIGTTIN, libc::SIGTTOU, libc::SIGPIPE];
+
+/// An environment file may have so many bytes; more is a mistake, or a device in its place.
+const LONGEST_ENVIRONMENT: u64 = 1 << 20;
 
 /// Why the daemon does not start. What there is to say has been said in the log.
 #[derive(Debug, PartialEq, Eq)]
@@ -150,7 +157,7 @@ impl Daemon {
             None if manager => DEFAULT_ENVIRONMENT.as_bytes(),
             None => return Ok(()),
         };
-        match std::fs::read(OsStr::from_bytes(path)) {
+        match read_environment(Path::new(OsStr::from_bytes(path)), manager) {
             Ok(text) => {
                 for (line, fault) in self.environment.apply_file(&text) {
                     let what = match fault {
@@ -232,7 +239,6 @@ impl Daemon {
 fn open_console() {
     const CONSOLE: &str = "/dev/console";
     let open = |write: bool| {
-        use std::os::unix::fs::OpenOptionsExt;
         std::fs::OpenOptions::new().read(true).write(write).custom_flags(libc::O_NOCTTY).open(CONSOLE)
     };
     if let Ok(input) = open(false) {
@@ -290,4 +296,23 @@ fn find_cgroup_base(options: &Options, log: &mut Log) -> Option<Vec<u8>> {
 /// Finds the home directory of the real user in the user database.
 fn database_home() -> Option<Vec<u8>> {
     SystemHost::new().user_by_id(process::real_uid()).ok()?.map(|user| user.home)
+}
+
+/// Reads an environment file of bounded length. A system manager reads nothing that could make it wait.
+fn read_environment(path: &Path, manager: bool) -> io::Result<Vec<u8>> {
+    let mut options = File::options();
+    options.read(true);
+    if manager {
+        options.custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY);
+    }
+    let file = options.open(path)?;
+    if manager && !file.metadata()?.is_file() {
+        return Err(io::Error::other("not a regular file"));
+    }
+    let mut text = Vec::new();
+    file.take(LONGEST_ENVIRONMENT + 1).read_to_end(&mut text)?;
+    if text.len() as u64 > LONGEST_ENVIRONMENT {
+        return Err(io::ErrorKind::FileTooLarge.into());
+    }
+    Ok(text)
 }

@@ -35,6 +35,14 @@ fn b3_an_environment_file_that_is_given_must_exist() {
 }
 
 #[test]
+fn an_environment_file_that_does_not_end_is_refused() {
+    World::new()
+        .run(&["-e", "/dev/zero"])
+        .assert_failure()
+        .assert_lines(&["dinit: Cannot read environment file '/dev/zero': file too large"]);
+}
+
+#[test]
 fn b9_a_service_after_t_is_not_validated() {
     World::new()
         .run(&["-t", ".bad"])

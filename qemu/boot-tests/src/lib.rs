@@ -217,11 +217,16 @@ impl Guest {
 
     /// Logs in as root on the serial console, where a login prompt stands or is about to.
     pub fn log_in(&mut self) {
+        self.log_in_as("root", PASSWORD, "# ");
+    }
+
+    /// Logs in on the serial console, where a login prompt stands or is about to, and waits for a shell's prompt.
+    pub fn log_in_as(&mut self, user: &str, password: &str, prompt: &str) {
         self.expect("login: ");
-        self.type_line("root");
+        self.type_line(user);
         self.expect("Password: ");
-        self.type_line(PASSWORD);
-        self.expect("# ");
+        self.type_line(password);
+        self.expect(prompt);
     }
 
     /// Goes to the debug shell on the second serial port, which [`Wishes::debug_shell`] asks for.

@@ -7,7 +7,7 @@ use boot_tests::{Guest, PASSWORD, Wishes, image, is_clean, mkimage, turn};
 use qemu_machine::OnReboot;
 
 /// What the default image starts at boot.
-const SERVICES: [&str; 29] = [
+const SERVICES: [&str; 30] = [
     "auxfscheck",
     "boot",
     "early-filesystems",
@@ -27,6 +27,7 @@ const SERVICES: [&str; 29] = [
     "serial-getty@ttyS0",
     "serial-gettys",
     "syslogd",
+    "system",
     "tty1",
     "tty2",
     "tty3",
@@ -99,12 +100,16 @@ fn the_default_image_comes_up_serves_reboots_and_powers_off_clean() {
     guest.run("grep -q '^PPid:[[:space:]]*1$' /proc/$(cat /tmp/orphan)/status && echo > /tmp/go");
     guest.run("for i in $(seq 300); do test -e /proc/$(cat /tmp/orphan) || exit 0; sleep 0.1; done; exit 1");
 
+    // What the administrator enables starts now, and at the next boot.
+    guest.run("printf 'type = process\\ncommand = /bin/sleep 1000\\n' > /etc/dinit.d/beacon; dinitctl enable beacon");
+    guest.run("dinitctl is-started beacon");
+
     // A reboot comes back, with what was written.
     guest.agent.shut_down(Shutdown::Reboot).expect("dinit takes the request");
     let limit = guest.machine.scaled(boot_tests::STEP);
     guest.agent.wait_restarted(limit).expect("the guest comes back");
     guest.must_boot();
-    guest.run("test -e /written");
+    guest.run("test -e /written; dinitctl is-started beacon");
 
     guest.agent.shut_down(Shutdown::PowerOff).expect("dinit takes the request");
     guest.must_end();

@@ -2,8 +2,8 @@
 
 use mkimage_deb::{Sha256, Timestamp};
 use pgp::composed::{
-    ArmorOptions, CleartextSignedMessage, Deserializable, KeyType, SecretKeyParamsBuilder, SignedKeyDetails,
-    SignedPublicKey, SignedPublicSubKey, SignedSecretKey, SubkeyParamsBuilder,
+    ArmorOptions, CleartextSignedMessage, KeyType, SecretKeyParamsBuilder, SignedKeyDetails, SignedPublicKey,
+    SignedPublicSubKey, SignedSecretKey, SubkeyParamsBuilder,
 };
 use pgp::crypto::hash::HashAlgorithm;
 use pgp::packet::{
@@ -16,14 +16,15 @@ use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
 
-pub(crate) const DAY: u64 = 86_400;
+/// The seconds of a day.
+pub const DAY: u64 = 86_400;
 /// The moment at which the tests take place.
-pub(crate) const NOW: Timestamp = Timestamp(1_760_000_000);
+pub const NOW: Timestamp = Timestamp(1_760_000_000);
 /// When keys were made.
 pub(crate) const BORN: u64 = NOW.0 - 100 * DAY;
 
 /// A secret primary key with a signing subkey, and what is needed to sign anything with either.
-pub(crate) struct Secret {
+pub struct Secret {
     pub(crate) primary: SecretKey,
     pub(crate) subkey: SecretSubkey,
     user: UserId,
@@ -72,8 +73,15 @@ impl Making {
     }
 }
 
+impl Default for Secret {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl Secret {
-    pub(crate) fn new() -> Self {
+    /// Makes a key.
+    pub fn new() -> Self {
         let born = PgpTimestamp::from_secs(BORN as u32);
         let mut subkey = SubkeyParamsBuilder::default();
         subkey.key_type(KeyType::Ed25519Legacy).can_sign(true).created_at(born);
@@ -83,9 +91,11 @@ impl Secret {
         Self::of(params.build().unwrap().generate(rand::thread_rng()).unwrap())
     }
 
+    #[cfg(test)]
     /// Gives an RSA key, of which the library lets weak digests be made; one was made beforehand, since making one
     /// takes long.
     pub(crate) fn rsa() -> Self {
+        use pgp::composed::Deserializable;
         let (key, _) = SignedSecretKey::from_string(include_str!("../testdata/rsa-secret.asc")).unwrap();
         Self::of(key)
     }
@@ -112,6 +122,7 @@ impl Secret {
             .unwrap()
     }
 
+    #[cfg(test)]
     /// Signs the primary key itself: a revocation, most likely.
     pub(crate) fn sign_primary(&self, making: &Making) -> Signature {
         let config = making.config(&self.primary);
@@ -163,7 +174,7 @@ impl Secret {
     }
 
     /// Gives the bytes of a key file with that certificate.
-    pub(crate) fn good_key_file(&self) -> Vec<u8> {
+    pub fn good_key_file(&self) -> Vec<u8> {
         self.good_certificate().to_bytes().unwrap()
     }
 
@@ -181,14 +192,16 @@ pub(crate) fn clearsign(text: &str, making: &Making, signer: &impl SigningKey) -
 }
 
 /// A package that a test archive has.
-pub(crate) struct TestPackage {
+pub struct TestPackage {
     pub(crate) name: &'static str,
+    pub(crate) version: &'static str,
     pub(crate) depends: &'static str,
     pub(crate) deb: Vec<u8>,
 }
 
 impl TestPackage {
-    pub(crate) fn new(name: &'static str, depends: &'static str) -> Self {
+    /// Makes a package of a few files, in a version that the archive gives it.
+    pub fn new(name: &'static str, depends: &'static str) -> Self {
         let control = format!("Package: {name}\nVersion: 1\nArchitecture: amd64\n");
         let control = tar_of(&[("./control", &control), ("./postinst", "#!/bin/sh\n")]);
         let data = tar_of(&[(&format!("./usr/share/{name}"), &name.repeat(1000))]);
@@ -203,11 +216,18 @@ impl TestPackage {
             deb.extend(body);
             deb.resize(deb.len().next_multiple_of(2), b'\n');
         }
-        Self { name, depends, deb }
+        Self { name, version: "1:2+b3~x", depends, deb }
     }
 
-    pub(crate) fn filename(&self) -> String {
-        format!("pool/main/{0}/{0}_1:2+b3~x_amd64.deb", self.name)
+    /// The same in another version.
+    #[must_use]
+    pub fn in_version(self, version: &'static str) -> Self {
+        Self { version, ..self }
+    }
+
+    /// Gives its path below the archive.
+    pub fn filename(&self) -> String {
+        format!("pool/main/{0}/{0}_{1}_amd64.deb", self.name, self.version)
     }
 }
 
@@ -223,22 +243,23 @@ fn tar_of(files: &[(&str, &str)]) -> Vec<u8> {
 }
 
 /// Lays an archive with one suite, `test`, into a folder, its description signed by `secret`.
-pub(crate) fn lay_archive(root: &Path, packages: &[TestPackage], secret: &Secret) {
+pub fn lay_archive(root: &Path, packages: &[TestPackage], secret: &Secret) {
     lay_archive_of(Timestamp(NOW.0 - DAY), root, packages, secret);
 }
 
 /// The same, with a description made at another moment.
-pub(crate) fn lay_archive_of(date: Timestamp, root: &Path, packages: &[TestPackage], secret: &Secret) {
+pub fn lay_archive_of(date: Timestamp, root: &Path, packages: &[TestPackage], secret: &Secret) {
     let mut index = String::new();
     for package in packages {
         let path = root.join(package.filename());
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(path, &package.deb).unwrap();
-        let (name, depends, filename) = (package.name, package.depends, package.filename());
+        let (name, version) = (package.name, package.version);
+        let (depends, filename) = (package.depends, package.filename());
         let (size, sha256) = (package.deb.len(), Sha256::of(&package.deb));
         writeln!(
             index,
-            "Package: {name}\nVersion: 1:2+b3~x\nArchitecture: amd64\nDepends: {depends}\nFilename: {filename}\n\
+            "Package: {name}\nVersion: {version}\nArchitecture: amd64\nDepends: {depends}\nFilename: {filename}\n\
              Size: {size}\nSHA256: {sha256}\n"
         )
         .unwrap();

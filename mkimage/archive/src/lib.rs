@@ -15,8 +15,8 @@ mod archive;
 mod cache;
 mod damage;
 mod error;
-#[cfg(test)]
-mod fixture;
+#[cfg(any(test, feature = "fixture"))]
+pub mod fixture;
 mod index;
 mod local;
 mod mirror;

@@ -29,8 +29,12 @@ complete -c dinit-ready -f
 complete -c dinit-ready -l help -d 'show this help'
 complete -c dinit-ready -n '__dinit_ready_at "" 0' -a notify -d 'ready when the daemon says READY=1 to the socket in NOTIFY_SOCKET (sd_notify(3))'
 complete -c dinit-ready -n '__dinit_ready_at "" 0' -a socket -d 'ready when the Unix socket <path> accepts a connection'
+complete -c dinit-ready -n '__dinit_ready_at "" 0' -a pidfile -d 'ready when the file <path> names the daemon\'s own process'
 complete -c dinit-ready -n '__dinit_ready_at notify 1' -f -a '(__fish_complete_command)'
 complete -c dinit-ready -n '__dinit_ready_at notify any' -F
 complete -c dinit-ready -n '__dinit_ready_at socket 1' -F
 complete -c dinit-ready -n '__dinit_ready_at socket 2' -f -a '(__fish_complete_command)'
 complete -c dinit-ready -n '__dinit_ready_at socket any' -F
+complete -c dinit-ready -n '__dinit_ready_at pidfile 1' -F
+complete -c dinit-ready -n '__dinit_ready_at pidfile 2' -f -a '(__fish_complete_command)'
+complete -c dinit-ready -n '__dinit_ready_at pidfile any' -F

@@ -202,7 +202,10 @@ mod tests {
     #[test]
     fn a_table_that_is_left_out_is_an_error() {
         let program = dinit_options::dinit_ready::program();
-        assert_eq!(page("@options\n", Some(&program)), Err("x.8: not described: notify, socket".into()));
+        assert_eq!(
+            page("@options\n", Some(&program)),
+            Err("x.8: not described: notify, socket, pidfile".into())
+        );
         let problem = page("@setting nosuch\n", None);
         assert_eq!(problem, Err("x.8:1: there is no setting `nosuch`".into()));
         let problem = page("@setting type\n@setting type\n", None);

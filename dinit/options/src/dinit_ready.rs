@@ -9,6 +9,8 @@ pub enum Verb {
     Notify,
     /// Waits for a socket.
     Socket,
+    /// Waits for the daemon's pid file.
+    PidFile,
 }
 
 /// Every option.
@@ -36,6 +38,16 @@ pub static COMMANDS: &[(Verb, Command)] = &[
         )
         .repeats(),
     ),
+    (
+        Verb::PidFile,
+        Command::new(
+            "pidfile",
+            "<fd> <path> <command> [<argument>...]",
+            &[Completes::Anything, Completes::File, Completes::Program, Completes::File],
+            "ready when the file <path> names the daemon's own process",
+        )
+        .repeats(),
+    ),
 ];
 
 /// Gives the program as manual and completions have it.
@@ -45,7 +57,11 @@ pub fn program() -> Program {
         name: "dinit-ready",
         aliases: &[],
         summary: "start a daemon and tell dinit when it is ready",
-        usages: &["notify <fd> <command> [<argument>...]", "socket <fd> <path> <command> [<argument>...]"],
+        usages: &[
+            "notify <fd> <command> [<argument>...]",
+            "socket <fd> <path> <command> [<argument>...]",
+            "pidfile <fd> <path> <command> [<argument>...]",
+        ],
         options: rows(OPTIONS),
         commands: COMMANDS.iter().map(|(_, command)| command).collect(),
         operands: Completes::Anything,

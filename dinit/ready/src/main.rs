@@ -6,6 +6,7 @@
 //! ```text
 //! dinit-ready notify N COMMAND...        the daemon sends READY=1 as sd_notify(3) describes
 //! dinit-ready socket N PATH COMMAND...   the daemon is ready once its socket accepts
+//! dinit-ready pidfile N PATH COMMAND...  the daemon is ready once it has written its pid file
 //! ```
 //!
 //! It becomes the daemon: the process that dinit supervises is the daemon itself. What watches for readiness
@@ -44,7 +45,7 @@ fn main() -> ExitCode {
         }
         Some(word) => match (verb(word), words.len()) {
             (Some(Verb::Notify), 3..) => notify(words[1], &words[2..]),
-            (Some(Verb::Socket), 4..) => socket(words[1], words[2], &words[3..]),
+            (Some(Verb::Socket | Verb::PidFile), 4..) => path(words[0], words[1], words[2], &words[3..]),
             (None, 1) if find(OPTIONS, word.as_bytes()).is_some() => {
                 return match write!(std::io::stdout(), "{}", help()) {
                     Ok(()) => ExitCode::SUCCESS,
@@ -113,9 +114,10 @@ fn notification_socket() -> Result<(UnixDatagram, OsString, Option<PathBuf>), St
     Ok((UnixDatagram::bind_addr(&address).map_err(wrong)?, format!("@{name}").into(), None))
 }
 
-fn socket(number: &OsStr, path: &OsStr, command: &[&OsStr]) -> Result<(), String> {
+/// Readiness that shows at a path; `kind` is the command's word, which the watcher knows as well.
+fn path(kind: &OsStr, number: &OsStr, path: &OsStr, command: &[&OsStr]) -> Result<(), String> {
     let pipe = take(number)?;
-    start_watcher(pipe, Stdio::null(), &[OsStr::new("socket"), path])?;
+    start_watcher(pipe, Stdio::null(), &[kind, path])?;
     become_daemon(command, None)
 }
 

@@ -5,6 +5,7 @@
 use std::ffi::OsStr;
 use std::io::{IoSliceMut, Write};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::net::{UnixDatagram, UnixStream};
 use std::path::Path;
 
@@ -18,8 +19,13 @@ use nix::sys::socket::{ControlMessageOwned, MsgFlags, UnixCredentials, recvmsg, 
 /// nothing announces that the socket has begun to accept.
 const RETRY: u8 = 20;
 
+/// What connect(2) answers when the socket there is of another kind.
+const EPROTOTYPE: i32 = nix::libc::EPROTOTYPE;
+/// Where the kernel lists Unix sockets (proc_net(5)).
+const SOCKETS: &str = "/proc/net/unix";
+
 /// Watches as the words say: the daemon's pid, then `notify` and the file of the socket if it has one, or `socket`
-/// and a path.
+/// or `pidfile` and a path.
 pub(crate) fn run(words: &[&OsStr]) -> Result<(), String> {
     let [pid, what @ ..] = words else { return Err("the watcher needs a pid".to_owned()) };
     let pid = pid.to_str().and_then(|pid| pid.parse().ok()).ok_or("the watcher needs a pid")?;
@@ -38,7 +44,16 @@ fn watch(pid: i32, what: &[&OsStr]) -> Result<(), String> {
     let Ok(daemon) = pidfd::open(pid) else { return Ok(()) };
     let ready = match what {
         [word, ..] if *word == "notify" => notified(daemon.as_fd(), pid)?,
-        [word, path] if *word == "socket" => accepting(daemon.as_fd(), Path::new(path))?,
+        [word, path] if *word == "socket" => {
+            let path = Path::new(path);
+            // Between bind(2) and listen(2) nothing changes that could be waited for.
+            let patience = || if path.exists() { PollTimeout::from(RETRY) } else { PollTimeout::NONE };
+            appears(daemon.as_fd(), path, patience, || accepts(path))?
+        }
+        [word, path] if *word == "pidfile" => {
+            let path = Path::new(path);
+            appears(daemon.as_fd(), path, || PollTimeout::NONE, || names(path, pid))?
+        }
         _ => return Err("the watcher does not know what to watch".to_owned()),
     };
     if ready {
@@ -82,19 +97,26 @@ fn notified(daemon: BorrowedFd<'_>, pid: i32) -> Result<bool, String> {
     }
 }
 
-/// Waits until a connection to `path` is accepted, by a datagram or a stream socket.
-fn accepting(daemon: BorrowedFd<'_>, path: &Path) -> Result<bool, String> {
+/// Waits until something can be seen at `path`: looks again when the path's folder changes, and when patience ends.
+fn appears(
+    daemon: BorrowedFd<'_>,
+    path: &Path,
+    patience: impl Fn() -> PollTimeout,
+    is_there: impl Fn() -> bool,
+) -> Result<bool, String> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let changes = Inotify::init(InitFlags::IN_CLOEXEC | InitFlags::IN_NONBLOCK)
         .map_err(|e| format!("cannot watch for `{}`: {e}", path.display()))?;
-    let flags = AddWatchFlags::IN_CREATE | AddWatchFlags::IN_MOVED_TO | AddWatchFlags::IN_ATTRIB;
+    let flags = AddWatchFlags::IN_CREATE
+        | AddWatchFlags::IN_MOVED_TO
+        | AddWatchFlags::IN_ATTRIB
+        | AddWatchFlags::IN_MODIFY;
     changes.add_watch(folder, flags).map_err(|e| format!("cannot watch `{}`: {e}", folder.display()))?;
     loop {
-        if connects(path) {
+        if is_there() {
             return Ok(true);
         }
-        let patience = if path.exists() { PollTimeout::from(RETRY) } else { PollTimeout::NONE };
-        if wait(&[daemon, changes.as_fd()], patience)? == Some(0) {
+        if wait(&[daemon, changes.as_fd()], patience())? == Some(0) {
             return Ok(false);
         }
         // What has changed does not matter, only that the events are taken off the queue.
@@ -102,9 +124,35 @@ fn accepting(daemon: BorrowedFd<'_>, path: &Path) -> Result<bool, String> {
     }
 }
 
-fn connects(path: &Path) -> bool {
-    let datagram = UnixDatagram::unbound().and_then(|socket| socket.connect(path));
-    datagram.is_ok() || UnixStream::connect(path).is_ok()
+/// Whether the socket takes connections; asked by connecting, but for the one kind that has no other sort of message
+/// than whole ones over a connection: who connects to udevd's and says nothing is complained about.
+fn accepts(path: &Path) -> bool {
+    match UnixDatagram::unbound().and_then(|socket| socket.connect(path)) {
+        Ok(()) => true,
+        Err(error) if error.raw_os_error() != Some(EPROTOTYPE) => false,
+        Err(_) => match UnixStream::connect(path) {
+            Ok(_) => true,
+            Err(error) if error.raw_os_error() != Some(EPROTOTYPE) => false,
+            Err(_) => std::fs::read(SOCKETS).is_ok_and(|list| listens(&list, path)),
+        },
+    }
+}
+
+/// Whether the kernel's list of sockets has a listening one with connected whole messages at this path.
+fn listens(list: &[u8], path: &Path) -> bool {
+    // Num RefCount Protocol Flags Type St Inode Path; the flag is the kernel's __SO_ACCEPTCON.
+    list.split(|byte| *byte == b'\n').any(|line| {
+        let mut fields = line.split(|byte| *byte == b' ').filter(|field| !field.is_empty());
+        let (flags, kind) = (fields.nth(3), fields.next());
+        flags == Some(b"00010000".as_slice())
+            && kind == Some(b"0005".as_slice())
+            && fields.nth(2) == Some(path.as_os_str().as_bytes())
+    })
+}
+
+/// Whether the file holds this pid; what an earlier run has left does not.
+fn names(path: &Path, pid: i32) -> bool {
+    std::fs::read_to_string(path).is_ok_and(|text| text.trim().parse() == Ok(pid))
 }
 
 /// Waits until one of the descriptors has something, and says which; none at a time-out or a signal.

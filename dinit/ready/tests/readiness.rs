@@ -82,6 +82,58 @@ fn a_daemon_is_ready_when_its_socket_accepts() {
 }
 
 #[test]
+fn a_daemon_is_ready_when_its_socket_for_connected_messages_listens() {
+    if !has_perl() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let (path, go) = (folder.path().join("socket"), folder.path().join("go"));
+    nix::unistd::mkfifo(&go, nix::sys::stat::Mode::S_IRWXU).unwrap();
+    // Bound at once, as udevd's control socket is, it listens only when it is told to.
+    let script = "use Socket; socket(S,AF_UNIX,SOCK_SEQPACKET,0); bind(S,pack(\"Sa*\",AF_UNIX,$ARGV[0])) or die $!; \
+                  open(G,$ARGV[1]); <G>; listen(S,1); sleep 1000";
+    let (mut daemon, mut pipe) =
+        start(&format!("socket 3 {} {} {} {}", path.display(), perl(script), path.display(), go.display()));
+    // The daemon opens its end once it is bound.
+    let go = File::options().write(true).open(&go).unwrap();
+    use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+    use std::os::fd::AsFd;
+    let mut waits = [PollFd::new(pipe.as_fd(), PollFlags::POLLIN)];
+    assert_eq!(poll(&mut waits, PollTimeout::from(100u8)), Ok(0));
+    drop(go);
+    let mut byte = [0];
+    pipe.read_exact(&mut byte).unwrap();
+    assert_eq!(rest(pipe), b"");
+    daemon.kill().unwrap();
+    daemon.wait().unwrap();
+}
+
+#[test]
+fn a_daemon_is_ready_when_its_pid_file_names_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("pid");
+    // What an earlier run has left is not readiness; nor is an empty file, which some write first.
+    std::fs::write(&path, "1\n").unwrap();
+    let script = format!("'f={}; : > $f; echo 1 > $f; echo $$ > $f; exec sleep 1000'", path.display());
+    let (mut daemon, pipe) = start(&format!("pidfile 3 {} /bin/sh -c {script}", path.display()));
+    assert_eq!(rest(pipe), b"\n");
+    let written = std::fs::read_to_string(&path).unwrap();
+    assert_eq!(written.trim(), daemon.id().to_string());
+    daemon.kill().unwrap();
+    daemon.wait().unwrap();
+}
+
+#[test]
+fn a_daemon_that_ends_with_anothers_pid_in_its_file_closes_the_pipe_unwritten() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("pid");
+    let script = format!("'echo 1 > {}'", path.display());
+    let (mut daemon, pipe) = start(&format!("pidfile 3 {} /bin/sh -c {script}", path.display()));
+    assert_eq!(rest(pipe), b"");
+    daemon.wait().unwrap();
+}
+
+#[test]
 fn a_daemon_that_ends_before_its_socket_accepts_closes_the_pipe_unwritten() {
     let folder = tempfile::tempdir().unwrap();
     let (mut daemon, pipe) = start(&format!("socket 3 {}/socket /bin/true", folder.path().display()));

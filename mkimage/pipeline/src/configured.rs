@@ -130,15 +130,17 @@ fn key(inputs: &Sha256, kernel: Option<&KernelFiles>) -> String {
 
 /// Splits the kernel itself off its package, if it is there; the image keeps the modules.
 fn take_kernel(layers: &mut [PackageLayer<'_>]) -> Result<Option<KernelFiles>> {
-    let package = layers
-        .iter_mut()
-        .find(|layer| layer.package.role == Role::FilesOnly)
-        .context("the lock has no kernel package; run `mkimage lock --update`")?;
-    let image = package.layer.entries().iter().find_map(|(path, entry)| {
-        let release = path.as_bytes().strip_prefix(b"boot/vmlinuz-")?;
-        Some((String::from_utf8_lossy(release).into_owned(), entry.content()?.clone()))
-    });
-    let Some((release, image)) = image else { return Ok(None) };
+    let mut packages = layers.iter_mut().filter(|layer| layer.package.role == Role::FilesOnly).peekable();
+    packages.peek().context("the lock has no kernel package; run `mkimage lock --update`")?;
+    // There may be others of which only the files are taken; a kernel is known by its image.
+    let with_image = |package: &PackageLayer<'_>| {
+        package.layer.entries().iter().find_map(|(path, entry)| {
+            let release = path.as_bytes().strip_prefix(b"boot/vmlinuz-")?;
+            Some((String::from_utf8_lossy(release).into_owned(), entry.content()?.clone()))
+        })
+    };
+    let found = packages.find_map(|package| with_image(package).map(|image| (package, image)));
+    let Some((package, (release, image))) = found else { return Ok(None) };
     package.layer.retain(|path, _| path.as_bytes().split(|byte| *byte == b'/').next() != Some(b"boot"));
     Ok(Some(KernelFiles { release, image }))
 }

@@ -100,6 +100,9 @@ pub struct Packages {
     /// Names of packages that must not come in, not even as a dependency.
     #[serde(default)]
     pub exclude: Vec<Spanned<String>>,
+    /// Names of packages of which only the files are taken: nothing that they depend on, and no scripts.
+    #[serde(default)]
+    pub files_only: Vec<Spanned<String>>,
     /// Whether the packages marked `Essential: yes` come in by themselves.
     #[serde(default = "yes")]
     pub essential: bool,
@@ -239,6 +242,7 @@ impl Manifest {
         self.packages
             .include
             .iter()
+            .chain(&self.packages.files_only)
             .chain(kernel)
             .find(|package| package.get_ref() == name)
             .map(Spanned::span)
@@ -349,7 +353,8 @@ fn check(text: &Text, source: &Source, problems: &mut Vec<Diagnostic>) {
             format!("`{}` is not an architecture that mkimage can build for", architecture.get_ref());
         problem(architecture.span(), message, "the one it builds for is `amd64`");
     }
-    for package in text.packages.include.iter().chain(&text.packages.exclude) {
+    let packages = &text.packages;
+    for package in packages.include.iter().chain(&packages.exclude).chain(&packages.files_only) {
         if !is_package_name(package.get_ref()) {
             let message = format!("`{}` cannot name a package", package.get_ref());
             problem(package.span(), message, "names have a-z, 0-9, `+`, `-` and `.` (Debian policy 5.6.1)");

@@ -37,10 +37,12 @@ pub fn request(manifest: &Manifest, local: &[LocalPackage]) -> Request {
     let mut request = Request { essential, ..Request::image(suite, architecture) };
     request.components = archive.components.iter().map(|name| name.get_ref().clone()).collect();
     request.packages = manifest.packages.include.iter().map(|name| Wanted::any(name.get_ref())).collect();
-    request.files_only = manifest.kernel.iter().map(|kernel| Wanted::any(kernel.package.get_ref())).collect();
+    let kernel = manifest.kernel.iter().map(|kernel| &kernel.package);
+    let files_only = kernel.chain(&manifest.packages.files_only);
+    request.files_only = files_only.map(|name| Wanted::any(name.get_ref())).collect();
     request.local = local.iter().map(|package| package.sha256).collect();
-    let is_kernel = |name: &str| request.files_only.iter().any(|kernel| kernel.name == name);
-    let wanted = local.iter().filter(|package| !is_kernel(&package.name));
+    let is_files_only = |name: &str| request.files_only.iter().any(|wanted| wanted.name == name);
+    let wanted = local.iter().filter(|package| !is_files_only(&package.name));
     request
         .packages
         .extend(wanted.map(|package| Wanted::parse(&format!("{}={}", package.name, package.version))));

@@ -52,12 +52,21 @@ pub fn image() -> &'static Image {
     IMAGE.get_or_init(|| build("image", &[]))
 }
 
-/// The image with every package that there are services for, from the manifest in `tests/packages`.
+/// The image with the packages that there are services for, from the manifest in `tests/packages`.
 pub fn packages_image() -> &'static Image {
     static IMAGE: OnceLock<Image> = OnceLock::new();
     IMAGE.get_or_init(|| {
         let manifest = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/packages/image.toml");
         build("packages-image", &["--locked", manifest])
+    })
+}
+
+/// The image with the other variants of some of them, from the manifest in `tests/variants`.
+pub fn variants_image() -> &'static Image {
+    static IMAGE: OnceLock<Image> = OnceLock::new();
+    IMAGE.get_or_init(|| {
+        let manifest = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/variants/image.toml");
+        build("variants-image", &["--locked", manifest])
     })
 }
 

@@ -198,6 +198,11 @@ impl Guest {
         }
     }
 
+    /// Writes a file in the guest.
+    pub fn put(&mut self, path: &str, mode: u32, text: &str) {
+        self.agent.put(path.as_bytes(), mode, text.as_bytes()).expect("the guest takes the file");
+    }
+
     /// Waits for a text on the serial console.
     pub fn expect(&mut self, text: &str) -> String {
         let limit = self.machine.scaled(STEP);

@@ -1,0 +1,91 @@
+//! What a system may lack: memory, room on the disk, room in /run, patience, the time, and its users.
+
+use agent_protocol::message::Shutdown;
+use boot_tests::{Guest, Wishes, is_clean, until};
+use qemu_machine::OnReboot;
+
+/// Takes all the memory there is, once.
+const HOG: &str = "type = process\ncommand = /usr/bin/tail /dev/zero\nrestart = no\n";
+
+/// Leaves no block of the root free.
+const FILL: &str = "\
+for size in 64M 8M 1M 64K 4K; do \
+    number=0; while fallocate -l $size /filler-$size-$number 2> /dev/null; do number=$((number + 1)); done; \
+done; ! sh -c 'echo more > /more'";
+
+/// A check that takes longer than anybody waits.
+const SLOW_CHECK: &str = "#!/bin/sh\necho checking for ever\nexec sleep 100000\n";
+
+/// Leaves no room in /run for anything more.
+const FULL_RUN: &str = "\
+#!/bin/sh
+mount -o remount,size=8m /run
+head -c 16m /dev/zero > /run/filler
+mount -o remount,nr_inodes=$(($(df --output=iused /run | tail -1) + 8)) /run
+number=0
+while touch /run/filler-$number 2> /dev/null; do number=$((number + 1)); done
+";
+
+/// What does so.
+const FULL_RUN_SERVICE: &str =
+    "type = scripted\ncommand = /usr/local/sbin/full-run\ndepends-on: rootrw\nbefore: rcboot\n";
+
+/// Resets the machine, as a loss of power would, after the answer has gone out.
+const RESET: &str = "sync; (sleep 2; echo b > /proc/sysrq-trigger) > /dev/null 2>&1 &";
+
+#[test]
+fn what_is_missing_is_said_and_the_boot_goes_on() {
+    let wishes = Wishes { keep: true, ..Wishes::default() };
+    let mut guest = Guest::start(&wishes, |config| config.on_reboot = OnReboot::Restart);
+    guest.must_boot();
+
+    // Memory: the service that takes it is killed, and nothing else.
+    guest.put("/etc/dinit.d/hog", 0o644, HOG);
+    guest.run("dinitctl start hog");
+    guest.run(&until("! dinitctl is-started hog"));
+    let status = guest.try_run("dinitctl status hog");
+    let status = String::from_utf8_lossy(&status.out).into_owned();
+    assert!(status.contains("signal") && status.contains('9'), "{status}");
+    guest.run("dmesg | grep -q 'Out of memory: Killed process .*(tail)'");
+    guest.run("dinitctl is-started syslogd && dinitctl is-started udevd && dinitctl is-started tty1");
+
+    // Patience, and room on the disk.
+    guest.run("dinitctl stop syslogd; rm -f /etc/machine-id");
+    guest.run("mv /usr/sbin/fsck.ext4 /usr/sbin/fsck.kept");
+    guest.put("/usr/sbin/fsck.ext4", 0o755, SLOW_CHECK);
+    guest.run("echo '/dev/vdz /opt ext4 x-systemd.device-timeout=100000 0 2' >> /etc/fstab");
+    guest.run(FILL);
+    guest.agent.shut_down(Shutdown::Reboot).expect("dinit takes the request");
+    guest.expect("rcboot: random seed not saved");
+    guest.expect("checking for ever");
+    guest.machine.send(b"\x03").expect("the guest reads");
+    guest.expect("fscheck: waiting for /dev/vdz; Ctrl+C goes on without");
+    guest.machine.send(b"\x03").expect("the guest reads");
+    guest.must_come_back();
+    assert!(guest.console().contains("rcboot: no machine id could be written"), "{}", guest.console());
+    guest.run("dinitctl is-started loginready");
+    guest.log_in();
+
+    // The time, room in /run, and all users.
+    guest.run("rm /filler-*; mv /usr/sbin/fsck.kept /usr/sbin/fsck.ext4; sed -i /vdz/d /etc/fstab");
+    guest.put("/usr/local/sbin/full-run", 0o755, FULL_RUN);
+    guest.put("/etc/dinit.d/full-run", 0o644, FULL_RUN_SERVICE);
+    guest.run("ln -s ../full-run /etc/dinit.d/boot.d");
+    guest.run("touch /var/lib/dinit/clock; mv /etc/passwd /etc/passwd.away; hwclock --set --date '2001-02-03 04:05:06'");
+    guest.run(RESET);
+    guest.must_come_back();
+    let console = guest.console();
+    for said in [
+        "hwclock: the clock is behind /var/lib/dinit/clock; it goes on from there",
+        "rcboot: /etc/passwd is missing or empty: nobody can log in.",
+        "No space left on device",
+    ] {
+        assert!(console.contains(said), "`{said}` is not in\n{console}");
+    }
+    guest.run("test $(date +%s) -ge $(stat -c %Y /var/lib/dinit/clock)");
+    guest.run("! touch /run/more");
+    guest.expect("login: ");
+    guest.agent.shut_down(Shutdown::PowerOff).expect("dinit takes the request");
+    guest.must_end();
+    assert!(is_clean(&guest.root()), "the root is marked clean\n{}", guest.console());
+}

@@ -91,7 +91,7 @@ pub struct Wishes {
     pub keep: bool,
     /// Whether there are debug shells; see [`Guest::debug_shell`].
     pub debug_shell: bool,
-    /// Files that are in /run before dinit starts: paths below it, and texts. Descriptions in `dinit.d` cover
+    /// Files that are in /run before dinit starts: paths below it, and texts; scripts can be run. Descriptions in `dinit.d` cover
     /// those of the image.
     pub seed: Vec<(&'static str, &'static str)>,
 }
@@ -337,7 +337,8 @@ fn seed_archive(files: &[(&str, &str)], folder: &Path) -> PathBuf {
         for directory in above.into_iter().rev() {
             layer.directory(at(directory), 0o755);
         }
-        layer.file(at(&file), 0o644, text.as_bytes());
+        let mode = if text.starts_with("#!") { 0o755 } else { 0o644 };
+        layer.file(at(&file), mode, text.as_bytes());
     }
     let tree = Tree::standalone([&layer], &MergePolicy::new()).expect("a tree");
     let archive = folder.join("seed.img");

@@ -2,7 +2,7 @@
 
 use agent_protocol::message::Shutdown;
 use boot_tests::{Guest, Wishes, is_clean, until};
-use qemu_machine::OnReboot;
+use qemu_machine::{OnReboot, Writes};
 
 /// Takes all the memory there is, once.
 const HOG: &str = "type = process\ncommand = /usr/bin/tail /dev/zero\nrestart = no\n";
@@ -32,6 +32,42 @@ const FULL_RUN_SERVICE: &str =
 
 /// Resets the machine, as a loss of power would, after the answer has gone out.
 const RESET: &str = "sync; (sleep 2; echo b > /proc/sysrq-trigger) > /dev/null 2>&1 &";
+
+/// A process 1 that lays memory over a root that cannot be written to, and hands over to dinit.
+const OVERLAY_INIT: &str = "\
+#!/bin/sh -e
+modprobe overlay
+mount -t tmpfs overlay /mnt
+mkdir /mnt/upper /mnt/work /mnt/root
+mount -t overlay -o lowerdir=/,upperdir=/mnt/upper,workdir=/mnt/work overlay /mnt/root
+exec switch_root /mnt/root /usr/sbin/dinit \"$@\"
+";
+
+#[test]
+fn a_disk_that_cannot_be_written_to_gives_a_login_and_with_an_overlay_a_root_as_usual() {
+    let mut guest = Guest::start(&Wishes::default(), |config| config.disks[0].writes = Writes::Refused);
+    guest.must_boot();
+    guest.log_in();
+    let console = guest.console();
+    assert!(console.contains("rootrw: the root file system stays read-only: "), "{console}");
+    guest.run("dinitctl is-started loginready; ! touch /written");
+    guest.agent.shut_down(Shutdown::PowerOff).expect("dinit takes the request");
+    guest.must_end();
+    drop(guest);
+
+    let wishes = Wishes {
+        append: "init=/run/overlay-init".to_owned(),
+        seed: vec![("overlay-init", OVERLAY_INIT)],
+        ..Wishes::default()
+    };
+    let mut guest = Guest::start(&wishes, |config| config.disks[0].writes = Writes::Refused);
+    guest.must_boot();
+    guest.run("touch /written; dinitctl is-started syslogd; test -s /etc/machine-id");
+    let console = guest.console();
+    assert!(!console.contains("read-only"), "{console}");
+    guest.agent.shut_down(Shutdown::PowerOff).expect("dinit takes the request");
+    guest.must_end();
+}
 
 #[test]
 fn what_is_missing_is_said_and_the_boot_goes_on() {

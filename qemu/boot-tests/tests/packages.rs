@@ -94,6 +94,8 @@ fn every_daemon_that_comes_with_a_package_is_started_and_answers() {
         ));
     }
 
+    assert_eq!(guest.run("su postgres -c \"psql -Atc 'select 6 * 7'\""), "42\n");
+
     guest.agent.shut_down(Shutdown::PowerOff).expect("dinit takes the request");
     guest.must_end();
 }

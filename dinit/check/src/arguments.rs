@@ -17,8 +17,8 @@ pub(crate) struct Options {
     pub(crate) socket: Option<OsString>,
     /// `--env-file`.
     pub(crate) environment_file: Option<Vec<u8>>,
-    /// Whether the defaults are those of a system instance.
-    pub(crate) is_system: bool,
+    /// Whether the defaults are those of a system instance, if that was said.
+    pub(crate) is_system: Option<bool>,
     /// `--root`.
     pub(crate) root: Option<OsString>,
     /// `--format`.
@@ -48,13 +48,13 @@ pub(crate) enum Parsed {
 }
 
 /// Reads the command line; an error is what is to be said about it.
-pub(crate) fn parse(arguments: &[OsString], uid: u32) -> Result<Parsed, String> {
+pub(crate) fn parse(arguments: &[OsString]) -> Result<Parsed, String> {
     let mut options = Options {
         directories: Vec::new(),
         is_online: false,
         socket: None,
         environment_file: None,
-        is_system: uid == 0,
+        is_system: None,
         root: None,
         format: Format::Plain,
         names: Vec::new(),
@@ -78,8 +78,8 @@ pub(crate) fn parse(arguments: &[OsString], uid: u32) -> Result<Parsed, String> 
             Flag::Online => options.is_online = true,
             Flag::SocketPath => options.socket = Some(value),
             Flag::EnvironmentFile => options.environment_file = Some(value.into_vec()),
-            Flag::System => options.is_system = true,
-            Flag::User => options.is_system = false,
+            Flag::System => options.is_system = Some(true),
+            Flag::User => options.is_system = Some(false),
             Flag::Root => options.root = Some(value),
             Flag::Format => {
                 options.format = match value.as_bytes() {

@@ -31,7 +31,7 @@ fn main() -> ExitCode {
 
 /// Does what the arguments say, and gives the exit status.
 fn run(arguments: &[OsString], machine: &Machine, out: &mut dyn Write, err: &mut dyn Write) -> u8 {
-    match arguments::parse(arguments, machine.uid) {
+    match arguments::parse(arguments) {
         Ok(Parsed::Help) => match out.write_all(arguments::help().as_bytes()) {
             Ok(()) => 0,
             Err(_) => 1,

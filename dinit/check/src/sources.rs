@@ -70,12 +70,15 @@ pub(crate) fn find(options: &Options, machine: &Machine) -> Result<Sources, Fail
 fn offline(options: &Options, machine: &Machine) -> Result<Sources, Failure> {
     // In another root nothing of this machine is right: not its environment, and not who runs this program.
     let nothing = Machine { variables: BTreeMap::new(), uid: 0, gid: 0 };
-    let (host, machine, is_system) = match &options.root {
-        Some(root) => (SystemHost::below(root), &nothing, true),
-        None => (SystemHost::new(), machine, options.is_system),
+    let (host, machine) = match &options.root {
+        Some(root) => (SystemHost::below(root), &nothing),
+        None => (SystemHost::new(), machine),
     };
+    let is_system = is_system(options, machine);
     let directories = match options.directories.as_slice() {
         [] if is_system => directories::of_system(),
+        // Whose home it would be is not known.
+        [] if options.root.is_some() => directories::shared_by_users(),
         [] => {
             let home = machine.variable("HOME").or_else(|| machine.home().map(Into::into));
             let config_home = machine.variable("XDG_CONFIG_HOME");
@@ -89,6 +92,11 @@ fn offline(options: &Options, machine: &Machine) -> Result<Sources, Failure> {
     };
     let (variables, warnings) = environment(options, is_system, &host, machine)?;
     Ok(Sources { host, directories, variables, identity: identity(machine), warnings })
+}
+
+/// Says whether the defaults are those of a system instance: for root they are unless somebody says otherwise.
+fn is_system(options: &Options, machine: &Machine) -> bool {
+    options.is_system.unwrap_or(machine.uid == 0)
 }
 
 fn identity(machine: &Machine) -> Identity {
@@ -133,7 +141,7 @@ fn unreadable(path: &[u8], error: HostError) -> Failure {
 
 fn online(options: &Options, machine: &Machine) -> Result<Sources, Failure> {
     let told = |text: &str| Failure::Told(text.as_bytes().to_vec());
-    let instance = if options.is_system { Instance::System } else { Instance::User };
+    let instance = if is_system(options, machine) { Instance::System } else { Instance::User };
     let path = match &options.socket {
         Some(path) => Some(PathBuf::from(path)),
         None => address::socket_path(instance, |name| machine.variable(name), || machine.home()),

@@ -127,6 +127,42 @@ fn a_link_in_another_root_does_not_lead_out_of_it() {
 }
 
 #[test]
+fn what_another_root_has_for_its_users_is_checked_too() {
+    let base = tempfile::tempdir().unwrap();
+    write(&base, "etc/dinit.d/boot", "bogus = 1\n");
+    write(&base, "usr/lib/dinit.d/user/boot", "type = internal\n");
+    let root = base.path().to_str().unwrap();
+    assert_eq!(run(&["--root", root]).0, 1);
+    let (code, _, err) = run(&["--root", root, "--user"]);
+    assert_eq!((code, err.as_str()), (0, "Secondary checks complete.\n"));
+}
+
+#[test]
+fn an_option_without_its_argument_and_one_that_excludes_another_are_told() {
+    for (words, failure) in [
+        (&["-d"][..], "'--services-dir' (-d) requires an argument"),
+        (&["-d", ""], "'--services-dir' (-d) requires an argument"),
+        (&["-p"], "--socket-path/-p should be followed by socket path"),
+        (&["-e", ""], "--env-file/-e should be followed by environment file path"),
+        (&["--format", "xml"], "--format should be followed by 'text' or 'json'"),
+        (&["-n", "--root", "/r"], "--online and --root exclude each other"),
+    ] {
+        let told = format!("dinit-check: {failure}\n");
+        assert_eq!(run(words), (1, String::new(), told), "{words:?}");
+    }
+}
+
+#[test]
+fn an_environment_file_that_cannot_be_read_is_an_error_and_one_that_is_missing_none() {
+    let base = tempfile::tempdir().unwrap();
+    write(&base, "a", "type = internal\n");
+    let directory = base.path().to_str().unwrap();
+    let told = format!("dinit-check: error reading environment file {directory}: Is a directory\n");
+    assert_eq!(run(&["-d", directory, "-e", directory, "a"]), (1, String::new(), told));
+    assert_eq!(run(&["-d", directory, "-e", "/nonexistent/file", "a"]).0, 0);
+}
+
+#[test]
 fn the_text_format_quotes_the_line_and_helps() {
     let base = tempfile::tempdir().unwrap();
     write(&base, "a", "type = internal\ncomand = /bin/true\n");

@@ -4,7 +4,10 @@ use std::io::{self, Write};
 
 use dinit_client::ClientError;
 use dinit_json::{Value, object};
+use dinit_protocol::Version;
 use dinit_sys::error_text;
+
+use crate::session::daemon_too_old;
 
 /// What every error begins with.
 const PREFIX: &str = "dinitctl: ";
@@ -76,7 +79,7 @@ impl From<ClientError> for Failure {
             | ClientError::Packet(_)
             | ClientError::Unexpected(_) => Self::new("control socket read failure or protocol error"),
             ClientError::ClientTooOld { .. } => Self::new("too old (daemon reports newer protocol version)"),
-            ClientError::DaemonTooOld { .. } => Self::new("daemon too old or protocol error"),
+            ClientError::DaemonTooOld { current } => daemon_too_old(current, Version::OLDEST),
         }
     }
 }

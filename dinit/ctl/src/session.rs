@@ -50,10 +50,8 @@ impl Session {
 
     /// Makes sure that the daemon knows what the command needs.
     pub(crate) fn need_version(&self, version: Version) -> Outcome<()> {
-        if self.connection.version() < version {
-            return Err(Failure::new("daemon too old or protocol error"));
-        }
-        Ok(())
+        let found = self.connection.version();
+        if found < version { Err(daemon_too_old(found, version)) } else { Ok(()) }
     }
 
     pub(crate) fn version(&self) -> Version {
@@ -184,6 +182,14 @@ impl Session {
     }
 }
 
+/// Says that the daemon does not know what is asked of it, and what may be behind that.
+pub(crate) fn daemon_too_old(found: Version, needed: Version) -> Failure {
+    Failure::new("daemon too old or protocol error").and(format!(
+        "perhaps dinit was updated and the old one still runs? It speaks version {} of the protocol, and this takes {}.",
+        found.0, needed.0
+    ))
+}
+
 /// Says that an answer made no sense where the kind of answer is fixed.
 pub(crate) fn protocol_error() -> Failure {
     Failure::new("protocol error")
@@ -238,6 +244,7 @@ fn connect(general: &General, host: &Host) -> Outcome<UnixStream> {
     let instance = general.instance.unwrap_or_else(|| host.default_instance());
     let given = general.socket_path.clone().map(|path| PathBuf::from(std::ffi::OsString::from_vec(path)));
     let is_given = given.is_some();
+    let is_default = !is_given && host.variable("DINIT_SOCKET_PATH").is_none();
     let path =
         given.or_else(|| address::socket_path(instance, |name| host.variable(name), || host.home_of_user()));
     let path = path.ok_or_else(|| {
@@ -248,7 +255,7 @@ fn connect(general: &General, host: &Host) -> Outcome<UnixStream> {
     })?;
     Connection::connect(&path).map_err(|error| {
         let hint = match &error {
-            ClientError::Connect { cause, .. } => hint(cause.kind(), instance, is_given),
+            ClientError::Connect { cause, .. } => hint(cause.kind(), instance, is_given, is_default),
             _ => None,
         };
         let failure = Failure::from(error);
@@ -259,10 +266,14 @@ fn connect(general: &General, host: &Host) -> Outcome<UnixStream> {
     })
 }
 
-/// Says what may be behind a connection that cannot be made.
-fn hint(cause: ErrorKind, instance: Instance, is_given: bool) -> Option<&'static str> {
+/// Says what may be behind a connection that cannot be made. The path may be given by an option, be the default, or
+/// come from a variable, which is neither.
+fn hint(cause: ErrorKind, instance: Instance, is_given: bool, is_default: bool) -> Option<&'static str> {
     match (cause, instance) {
         (ErrorKind::NotFound, Instance::User) if !is_given => Some("perhaps no user instance is running?"),
+        (ErrorKind::NotFound, Instance::System) if is_default => Some(
+            "perhaps this system does not run dinit? One that runs makes its socket again when it gets SIGUSR1.",
+        ),
         (ErrorKind::ConnectionRefused, _) => Some(
             "perhaps the daemon has ended and left its socket behind? A daemon that is started makes a new one.",
         ),
@@ -284,14 +295,23 @@ mod tests {
     fn a_connection_that_is_not_allowed_or_refused_has_a_hint() {
         for instance in [Instance::System, Instance::User] {
             for cause in [ErrorKind::PermissionDenied, ErrorKind::ConnectionRefused] {
-                assert!(
-                    hint(cause, instance, true).is_some_and(|hint| hint.starts_with("perhaps")),
-                    "{cause}"
-                );
+                let hint = hint(cause, instance, true, false);
+                assert!(hint.is_some_and(|hint| hint.starts_with("perhaps")), "{cause}");
             }
         }
-        // What is missing is said by the error; a given path may be mistyped.
-        assert_eq!(hint(ErrorKind::NotFound, Instance::System, false), None);
-        assert_eq!(hint(ErrorKind::NotFound, Instance::User, true), None);
+    }
+
+    #[test]
+    fn a_socket_that_is_missing_has_a_hint_unless_its_path_may_be_mistyped() {
+        let hint = |instance, is_given, is_default| {
+            hint(ErrorKind::NotFound, instance, is_given, is_default)
+                .map(|hint| hint.split_once('?').unwrap().0)
+        };
+        assert_eq!(hint(Instance::System, false, true), Some("perhaps this system does not run dinit"));
+        assert_eq!(hint(Instance::User, false, true), Some("perhaps no user instance is running"));
+        assert_eq!(hint(Instance::User, false, false), Some("perhaps no user instance is running"));
+        assert_eq!(hint(Instance::System, false, false), None);
+        assert_eq!(hint(Instance::System, true, false), None);
+        assert_eq!(hint(Instance::User, true, false), None);
     }
 }

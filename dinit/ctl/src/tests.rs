@@ -75,13 +75,19 @@ fn assert_fails(command: &str, answers: &[&[u8]], err: &str) {
 #[test]
 fn a_daemon_of_another_age_is_told_apart() {
     assert_fails("list", &[&[0x3a, 8, 0, 9, 0]], "too old (daemon reports newer protocol version)");
-    assert_fails("list", &[&[0x3a, 0, 0, 0, 0]], "daemon too old or protocol error");
-    for command in ["trigger x", "catlog x", "signal TERM x", "enable x"] {
-        assert_fails(command, &[&[0x3a, 1, 0, 1, 0]], "daemon too old or protocol error");
+    let too_old = |version: u8, needed: u8| {
+        format!(
+            "daemon too old or protocol error\ndinitctl: perhaps dinit was updated and the old one still runs? \
+             It speaks version {version} of the protocol, and this takes {needed}."
+        )
+    };
+    assert_fails("list", &[&[0x3a, 0, 0, 0, 0]], &too_old(0, 1));
+    for (command, needed) in [("trigger x", 2), ("catlog x", 2), ("signal TERM x", 2), ("enable x", 3)] {
+        assert_fails(command, &[&[0x3a, 1, 0, 1, 0]], &too_old(1, needed));
     }
     // What reads descriptions needs the daemon's environment, which older ones do not tell.
     for command in ["list --enabled", "list --available --json", "graph", "graph --json"] {
-        assert_fails(command, &[&[0x3a, 1, 0, 3, 0]], "daemon too old or protocol error");
+        assert_fails(command, &[&[0x3a, 1, 0, 3, 0]], &too_old(3, 4));
     }
 }
 

@@ -30,6 +30,11 @@ pub fn of_user(config_home: Option<&[u8]>, home: Option<&[u8]>) -> Vec<Vec<u8>> 
     if directories.is_empty() {
         return of_system();
     }
-    directories.extend(SHARED_BY_USERS.iter().map(|path| path.as_bytes().to_vec()));
+    directories.extend(shared_by_users());
     directories
+}
+
+/// Lists the service directories that all users share.
+pub fn shared_by_users() -> Vec<Vec<u8>> {
+    SHARED_BY_USERS.iter().map(|path| path.as_bytes().to_vec()).collect()
 }

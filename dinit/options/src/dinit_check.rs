@@ -84,7 +84,7 @@ pub static OPTIONS: &[(Flag, Opt)] = &[
              paths, the environment file and the users are those inside it",
         )
         .takes("<dir>", Completes::Directory, "--root should be followed by a directory")
-        .more("Symbolic links do not lead out of it. Nothing of the running system is looked at."),
+        .more("Symbolic links do not lead out of it. Nothing of the running system is looked at. The defaults are those of a system instance; with `--user`, the directories that all users share are searched."),
     ),
     (
         Flag::Format,

@@ -220,6 +220,58 @@ fn e49_to_e51_links_are_made_and_removed_without_a_daemon() {
 }
 
 #[test]
+fn what_is_wrong_with_a_description_is_told_before_anything_is_linked() {
+    let world = World::without_daemon();
+    world.describe("several", "type = internal\nwaits-for.d = boot.d\nwaits-for.d = more.d\n");
+    world.describe("malformed", "type = internal\n@meta enable-via a b\n");
+    std::fs::create_dir(world.services().join("directory")).unwrap();
+    for (command, failure) in [
+        (
+            "enable --from several int1",
+            "service 'several' has multiple waits-for.d directories specified in service description",
+        ),
+        ("enable --from bad int1", "error in service description: unknown setting: 'comand'."),
+        ("enable malformed", "error loading malformed: '@meta enable-via' argument missing or malformed"),
+        ("enable directory", "could not read service description file '$D/directory': Is a directory"),
+        ("enable --from directory int1", "$D/directory: Is a directory"),
+    ] {
+        world.check(&format!("-u -o -d $D {command}"), "", &format!("dinitctl: {failure}\n"), 1);
+    }
+    assert_eq!(world.link("boot.d/int1"), None);
+}
+
+#[test]
+fn what_the_daemon_refuses_is_told_with_its_reason() {
+    let world = World::with_daemon();
+    world.describe("idle", "type = internal\nwaits-for.d = boot.d\n");
+    world.describe("circle", "type = internal\ndepends-on = boot\n");
+    world.describe("alone", "type = internal\ndepends-on = nosuch\n");
+    let circle = "dinitctl: could not enable service: possible circular dependency\n";
+    world.check("enable circle", "", circle, 1);
+    let alone = "dinitctl: error loading service (or dependency of service).\n\
+                 dinitctl: try 'dinit-check <service-name>' or check log for more information.\n";
+    world.check("start alone", "", alone, 1);
+    let warning = "dinitctl: warning: enabling dependency for non-started service\n";
+    world.check("enable --from idle int1", "Service 'int1' has been enabled.\n", warning, 0);
+    world.check("is-started int1", "STOPPED\n", "", 1);
+    world.describe("int1", "type = internal\nbogus = 1\n");
+    let reload = "dinitctl: could not reload service; service in wrong state, incompatible change, or bad service \
+                  description.\n";
+    world.check("reload int1", "", reload, 1);
+}
+
+#[test]
+fn a_link_that_cannot_be_removed_leaves_the_service_disabled_for_now() {
+    let world = World::with_daemon();
+    world.prepare("enable int1");
+    std::fs::remove_file(world.services().join("boot.d/int1")).unwrap();
+    let failure = "dinitctl: could not unlink dependency entry $D/boot.d/int1: No such file or directory\n\
+                   dinitctl: note: service was disabled for now; persistent disable failed.\n";
+    world.check("disable int1", "", failure, 1);
+    world.check("is-started int1", "STOPPED\n", "", 1);
+}
+
+#[test]
 fn e52_a_triggered_service_starts_with_its_trigger() {
     let world = World::with_daemon();
     world.prepare("start --no-wait trig");

@@ -55,6 +55,11 @@ impl World {
         self.trial.services()
     }
 
+    /// Writes one more description, or another one.
+    pub(crate) fn describe(&self, name: &str, text: &str) {
+        fs::write(self.services().join(name), text).unwrap();
+    }
+
     /// Gives where a link below the services leads, if there is one.
     pub(crate) fn link(&self, name: &str) -> Option<PathBuf> {
         fs::read_link(self.services().join(name)).ok()

@@ -1,6 +1,6 @@
 //! What the descriptions of the two services say about the dependency.
 
-use dinit_load::{Host as _, HostError, Opened, SystemHost};
+use dinit_load::{Host as _, HostError, Opened, Stage, SystemHost};
 use dinit_service::{
     DependencyKind, FileId, IncludeFault, Parsed, Problem, ServiceName, Source, Sources, Target, parse,
 };
@@ -32,7 +32,11 @@ pub(super) fn dependent_of(
 
 /// Finds the directory in which a service has its links, making sure that the dependency is not fixed.
 pub(super) fn link_directory(from: &[u8], file: &[u8], to: &[u8], variables: &Variables) -> Outcome<Vec<u8>> {
-    let parsed = read(from, file, variables, unopened)?;
+    let unreadable = |path: &[u8], error: HostError| match error.stage {
+        Stage::Open => unopened(path, error),
+        Stage::Read => Failure::new(text![path, ": ", error.message()]),
+    };
+    let parsed = read(from, file, variables, unreadable)?;
     if let Some(fault) = first_fault(&parsed.problems) {
         return Err(Failure::new(text!["error in service description: ", fault]));
     }
@@ -98,7 +102,7 @@ impl Sources for Files {
         let path = if is_complete { path.to_vec() } else { joined(directory, path) };
         let opened = self.host.read(&path).map_err(|error| IncludeFault {
             is_missing: error.is_missing(),
-            is_unopened: error.stage == dinit_load::Stage::Open,
+            is_unopened: error.stage == Stage::Open,
             message: error.message(),
         })?;
         self.directories.resize(included.index(), Vec::new());

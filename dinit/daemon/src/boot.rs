@@ -145,6 +145,8 @@ impl Daemon {
         for name in names {
             if let Ok(service) = self.load(&name, Context::StartUp) {
                 self.ask(Request::Activate { service });
+            } else if self.is_short_of_memory() {
+                return;
             }
         }
     }

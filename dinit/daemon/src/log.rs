@@ -137,7 +137,7 @@ impl Log {
         self.in_main(level, [b"service ", name, words].concat());
     }
 
-    /// Opens the main stream if it is not open; only a log file that cannot be opened is an error.
+    /// Opens the main stream if it is not open; that nobody listens for syslog is no error.
     ///
     /// # Errors
     /// The text of the failure, for the log.
@@ -146,7 +146,11 @@ impl Log {
             return Ok(());
         }
         self.main.sink = match &self.destination {
-            Destination::Syslog(path) => socket::datagram_to(path).ok().map(Sink::Datagram),
+            Destination::Syslog(path) => {
+                let descriptor =
+                    socket::datagram().map_err(|error| format!("Error creating log socket: {error}"))?;
+                socket::connect_to(&descriptor, path).ok().map(|()| Sink::Datagram(descriptor))
+            }
             Destination::File(path) => Some(Sink::Descriptor(open_file(path)?)),
         };
         self.pump(Which::Main);

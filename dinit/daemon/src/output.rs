@@ -47,7 +47,7 @@ pub(crate) enum Drained {
     Empty,
     /// There may be more.
     More,
-    /// There is no memory for it.
+    /// There is no memory for it, so that the buffer is full as it is until it is made for the next process.
     NoMemory,
     /// The pipe cannot be read.
     Unreadable(Errno),
@@ -113,6 +113,7 @@ impl Buffer {
             Ok(_) if free == 0 => Drained::More,
             Ok(count) => {
                 if self.text.try_reserve(count).is_err() {
+                    self.limit = self.text.len();
                     return Drained::NoMemory;
                 }
                 self.text.extend_from_slice(chunk.get(..count).unwrap_or_default());

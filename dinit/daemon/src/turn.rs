@@ -269,12 +269,12 @@ impl Daemon {
             Drained::Empty | Drained::More => return,
             Drained::NoMemory => [&name, b": cannot increase log buffer; out-of-memory".as_slice()].concat(),
             Drained::Unreadable(error) => {
+                if let Some(reader) = self.outputs.reader(number) {
+                    self.reactor.remove(reader);
+                }
                 [b"Service ", name.as_slice(), b" output not readable: ", error.text().as_bytes()].concat()
             }
         };
-        if let Some(reader) = self.outputs.reader(number) {
-            self.reactor.remove(reader);
-        }
         self.log.message(Level::Warn, text);
     }
 

@@ -57,11 +57,14 @@ pub fn pair() -> Result<(OwnedFd, OwnedFd), Errno> {
     Ok(socketpair(AddressFamily::Unix, SockType::Stream, None, flags)?)
 }
 
-/// Makes a close-on-exec, non-blocking datagram socket connected to the path, as for syslog.
-pub fn datagram_to(path: &Path) -> Result<OwnedFd, Errno> {
+/// Makes a non-blocking, close-on-exec local datagram socket.
+pub fn datagram() -> Result<OwnedFd, Errno> {
     let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
-    let descriptor = socket(AddressFamily::Unix, SockType::Datagram, flags, None)?;
+    Ok(socket(AddressFamily::Unix, SockType::Datagram, flags, None)?)
+}
+
+/// Connects a socket to the one at the path, as for syslog.
+pub fn connect_to(descriptor: impl AsFd, path: &Path) -> Result<(), Errno> {
     let address = UnixAddr::new(path)?;
-    connect(descriptor.as_raw_fd(), &address)?;
-    Ok(descriptor)
+    Ok(connect(descriptor.as_fd().as_raw_fd(), &address)?)
 }

@@ -375,21 +375,40 @@ fn a_client_for_which_there_is_no_descriptor_is_served_once_there_is_one() {
     world.service("ok", OK);
     let daemon = world.start(&["ok"]);
     daemon.expect("[  OK  ] ok");
-    let set_limit = |count: u32| {
-        let mut prlimit = std::process::Command::new("prlimit");
-        prlimit.arg("--pid").arg(daemon.pid().to_string()).arg(format!("--nofile={count}:"));
-        assert!(prlimit.status().unwrap().success());
-    };
-    set_limit(12);
+    daemon.limit_descriptors(12);
     let mut clients: Vec<UnixStream> =
         (0..16).map(|_| UnixStream::connect(world.socket()).unwrap()).collect();
     daemon.expect("dinit: Error accepting control connection: Too many open files");
     let mut last = clients.pop().unwrap();
     last.write_all(&[0]).unwrap();
     // Nobody leaves; it is tried again all the same.
-    set_limit(64);
+    daemon.limit_descriptors(64);
     expect_bytes(&mut last, "3a 01 00 07 00");
     daemon.stop();
+}
+
+#[test]
+fn a_log_that_cannot_be_opened_is_told_and_tried_again_by_the_next_service_that_brings_it() {
+    let world = World::new();
+    world.service("ok", OK).service("log", "type = internal\noptions = starts-log\n");
+    let daemon = world.start(&["ok"]);
+    daemon.expect("[  OK  ] ok");
+    let mut connection = world.connect();
+    let service = handle(&mut connection, "log");
+    daemon.limit_descriptors(3);
+    assert_eq!(
+        request(&mut connection, &Request::Start { service, flags: CommandFlags::NONE }),
+        Reply::AlreadyThere
+    );
+    daemon.expect("dinit: Error creating log socket: Too many open files");
+    daemon.limit_descriptors(64);
+    for again in [
+        Request::Stop { service, flags: CommandFlags::NONE },
+        Request::Start { service, flags: CommandFlags::NONE },
+    ] {
+        assert_eq!(request(&mut connection, &again), Reply::AlreadyThere);
+    }
+    assert_eq!(daemon.stop().stdout.matches("Error creating log socket").count(), 1);
 }
 
 #[test]

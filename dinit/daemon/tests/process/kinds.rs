@@ -173,22 +173,38 @@ fn a_chain_to_what_cannot_be_loaded_is_reported() {
     ]);
 }
 
-#[test]
-fn an_interruptible_start_is_interrupted_by_a_stop() {
+/// Interrupts the start of a service, once it is known that its command was executed, and gives what is said of it.
+fn interrupted(text: &str) -> crate::world::Finished {
     let world = World::new();
-    world.service("ok", OK);
-    let script = world.script("slow", "echo > begun; exec sleep 1000");
+    let script = world.script("slow", text);
     let text =
         format!("type = scripted\ncommand = {script}\nworking-dir = .\noptions = start-interruptible\n");
     world.service("x", &text);
     let wait = world.script("wait", "while ! [ -f begun ]; do sleep 0.02; done");
     world.service("begun", &format!("type = scripted\ncommand = {wait}\nworking-dir = .\n"));
-    let daemon = world.start(&["begun", "x"]);
+    let daemon = world.start(&["--console-level", "info", "begun", "x"]);
     daemon.expect("[  OK  ] begun");
-    daemon.stop().assert_like(&[
+    daemon.stop()
+}
+
+#[test]
+fn an_interruptible_start_is_interrupted_by_a_stop() {
+    interrupted("echo > begun; exec sleep 1000").assert_like(&[
         "[  OK  ] begun",
         "dinit: Interrupting start of service x with pid * (with SIGINT).",
         "[STOPPD] begun",
+        "dinit: Service x start cancelled from signal 2",
+        "[STOPPD] x",
+    ]);
+}
+
+#[test]
+fn a_start_that_ends_with_a_status_when_it_is_interrupted_is_told_with_that_status() {
+    interrupted("trap 'exit 4' INT; echo > begun; while :; do sleep 0.02; done").assert_like(&[
+        "[  OK  ] begun",
+        "dinit: Interrupting start of service x with pid * (with SIGINT).",
+        "[STOPPD] begun",
+        "dinit: Service x start cancelled; exit code 4",
         "[STOPPD] x",
     ]);
 }

@@ -217,6 +217,36 @@ fn an_activation_socket_replaces_only_a_socket() {
 }
 
 #[test]
+fn an_activation_socket_that_cannot_be_made_fails_the_start_and_leaves_nothing_behind() {
+    let world = World::new();
+    let text = |path: &str, more: &str| {
+        format!("type = process\ncommand = /bin/sleep 1000\nsocket-listen = {path}\n{more}")
+    };
+    world.service("nowhere", &text("/nonexistent/socket", ""));
+    world.service("inside", &text("ok/socket", ""));
+    world.service("long", &text(&"x".repeat(200), ""));
+    std::fs::write(world.path("ok"), "").unwrap();
+    for (name, line) in [
+        ("nowhere", "error binding activation socket: No such file or directory"),
+        ("inside", "error checking activation socket: Not a directory"),
+        ("long", "error binding activation socket: File name too long"),
+    ] {
+        world
+            .run(&[name])
+            .assert_success()
+            .assert_lines(&[&format!("dinit: {name}: {line}"), &format!("[FAILED] {name}")]);
+    }
+    if dinit_sys::process::real_uid() != 0 {
+        world.service("owner", &text("listen", "socket-uid = 0\n"));
+        world.run(&["owner"]).assert_success().assert_lines(&[
+            "dinit: owner: error setting activation socket owner/group: Operation not permitted",
+            "[FAILED] owner",
+        ]);
+        assert!(!world.path("listen").exists());
+    }
+}
+
+#[test]
 fn b38_services_start_on_the_console_one_after_the_other_in_the_foreground() {
     let world = World::new();
     let script = world.script(

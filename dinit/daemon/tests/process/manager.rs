@@ -25,6 +25,9 @@ for program in shutdown dinit; do
     /bin/chmod 755 "/sbin/$program"
 done
 [ ! -f "$directory/no-shutdown" ] || rm /sbin/shutdown
+[ ! -f "$directory/no-dinit" ] || rm /sbin/dinit
+[ ! -f "$directory/bad-shutdown" ] || printf '#!/bin/sh\nexit 1\n' > /sbin/shutdown
+[ ! -f "$directory/printed" ] || console=$directory/printed
 mount --bind "$console" /dev/console
 exec "$directory/dinit" "$@" 5> "$directory/ready"
 "#;
@@ -372,6 +375,105 @@ fn after_a_soft_reboot_everything_is_up_again() {
     assert_eq!(connection.list().unwrap().len(), 2);
     machine.signal(libc::SIGTERM);
     machine.expect("--system -h");
+}
+
+#[test]
+fn a_soft_reboot_that_cannot_be_done_becomes_a_reboot() {
+    let world = World::new();
+    world.service("boot", OK);
+    for missing in ["no-shutdown", "no-dinit"] {
+        std::fs::write(world.path(missing), "").unwrap();
+    }
+    let Some(machine) = boot(&world, &[]) else { return };
+    machine.expect("[  OK  ] boot");
+    shut_down(&world, ShutdownKind::SoftReboot);
+    let error = |program: &str| format!("dinit: Error executing {program}: No such file or directory\r\n");
+    let said = [error("/sbin/shutdown"), error("/sbin/dinit")].concat();
+    machine.expect(&format!(
+        "{said}dinit: Could not soft-reboot. Will attempt reboot.\r\n{}",
+        error("/sbin/shutdown")
+    ));
+}
+
+#[test]
+fn a_shutdown_program_that_fails_does_not_keep_dinit_from_starting_anew() {
+    let world = World::new();
+    world.service("boot", OK);
+    std::fs::write(world.path("bad-shutdown"), "").unwrap();
+    let Some(machine) = boot(&world, &[]) else { return };
+    machine.expect("[  OK  ] boot");
+    shut_down(&world, ShutdownKind::SoftReboot);
+    machine.expect("dinit: Execution of shutdown returned non-zero status").expect("called as: /sbin/dinit");
+}
+
+#[test]
+fn without_a_boot_service_to_try_again_the_machine_reboots() {
+    let world = World::new();
+    world.service("other", FAILING);
+    let Some(mut machine) = boot(&world, &["-t", "other"]) else { return };
+    machine.expect(QUESTION);
+    machine.press("e").expect("Unable to start recovery service.").expect_times(QUESTION, 2);
+    machine.press("s");
+    machine.expect("dinit: Could not start 'boot' service. Will attempt reboot.").expect("--system -r");
+}
+
+#[test]
+fn where_nobody_can_answer_a_boot_that_fails_halts() {
+    let world = World::new();
+    world.service("boot", FAILING);
+    // The console is a file.
+    std::fs::write(world.path("printed"), "").unwrap();
+    let Some(machine) = boot(&world, &[]) else { return };
+    machine.lines();
+    let printed = world.read("printed");
+    assert!(
+        printed.contains("boot failure?\nHalting.\ncalled as: /sbin/shutdown --system -h\n"),
+        "{printed}"
+    );
+}
+
+#[test]
+fn a_process_id_that_is_used_again_belongs_to_its_new_process() {
+    let world = World::new();
+    // The process of `x` has ended and was collected while its stop command still runs.
+    let old = world.script("old", "echo $$ > old.pid; echo >&3; exec sleep 1000");
+    let stop = world.script(
+        "stop",
+        "read pid < old.pid; kill $pid; while kill -0 $pid; do :; done; echo > ended; read line < gate",
+    );
+    let rewind =
+        world.script("rewind", "read pid < old.pid; echo $((pid - 1)) > /proc/sys/kernel/ns_last_pid");
+    let new = world.script(
+        "new",
+        "echo $$ > new.pid; trap 'echo > answer' USR1; echo >&3; while :; do sleep 0.02; done",
+    );
+    let text = "type = process\nready-notification = pipefd:3\nworking-dir = .\nrestart = no\n";
+    world.service("x", &format!("{text}command = {old}\nstop-command = {stop}\n"));
+    world.service("rewind", &format!("type = scripted\ncommand = {rewind}\nworking-dir = .\n"));
+    world.service("y", &format!("{text}command = {new}\ndepends-on = rewind\n"));
+    world.service("boot", OK);
+    assert!(Command::new("mkfifo").arg(world.path("gate")).status().unwrap().success());
+    let Some(machine) = boot(&world, &["-t", "boot", "-t", "x"]) else { return };
+    machine.expect("[  OK  ] x");
+    let mut connection = connect(&world.socket());
+    let [x, y] = ["x", "y"].map(|name| crate::control::handle(&mut connection, name));
+    let flags = dinit_protocol::CommandFlags::NONE;
+    connection.request(&Request::Stop { service: x, flags }).unwrap();
+    crate::world::poll(|| world.path("ended").exists().then_some(()));
+    connection.request(&Request::Start { service: y, flags }).unwrap();
+    machine.expect("[  OK  ] y");
+    assert_eq!(world.read("old.pid"), world.read("new.pid"));
+
+    // What is meant for the old process does not reach the new one, and the end of the stop command is that of `x`.
+    let kill = Request::Signal { service: x, signal: libc::SIGKILL };
+    assert_eq!(connection.request(&kill).unwrap(), Reply::NoProcess);
+    std::fs::write(world.path("gate"), "go\n").unwrap();
+    machine.expect("[STOPPD] x");
+    let ask = Request::Signal { service: y, signal: libc::SIGUSR1 };
+    assert_eq!(connection.request(&ask).unwrap(), Reply::Ack);
+    crate::world::poll(|| world.path("answer").exists().then_some(()));
+    machine.signal(libc::SIGTERM);
+    machine.expect("[STOPPD] y").expect("--system -h");
 }
 
 #[test]

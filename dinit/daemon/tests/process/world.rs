@@ -144,6 +144,14 @@ impl Running {
         self
     }
 
+    /// Lets it have descriptors with numbers below this; those that it has already stay open.
+    #[track_caller]
+    pub(crate) fn limit_descriptors(&self, count: u32) {
+        let mut prlimit = Command::new("prlimit");
+        prlimit.arg("--pid").arg(self.pid().to_string()).arg(format!("--nofile={count}:"));
+        assert!(prlimit.status().unwrap().success());
+    }
+
     /// Asks for the end, and waits for it.
     #[track_caller]
     pub(crate) fn stop(self) -> Finished {

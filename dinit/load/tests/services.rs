@@ -7,7 +7,7 @@ use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::rc::Rc;
 
-use dinit_graph::{Effect, Event, Graph, Instant, Request, ServiceId};
+use dinit_graph::{Daemon, Effect, Event, ExitStatus, Graph, Instant, Request, RunId, ServiceId};
 use dinit_load::{Context, ExecSpec, Level, Message, SystemHost};
 use dinit_service::ServiceName;
 use tempfile::TempDir;
@@ -156,6 +156,12 @@ impl Stage {
     /// Loads a process and has it started.
     fn start(&mut self, name: &str) {
         self.write(name, "type = process\ncommand = /bin/sleep 100\nlogfile = L");
+        let run = self.launch(name);
+        self.tell(Event::Executed { run });
+    }
+
+    /// Loads a service whose description is there, and has it launched.
+    fn launch(&mut self, name: &str) -> RunId {
         self.load(name, Context::StartUp);
         let service = self.graph.find(name.as_bytes()).unwrap();
         let mut effects = Vec::new();
@@ -164,7 +170,11 @@ impl Stage {
             Effect::Launch { run, .. } => Some(*run),
             _ => None,
         });
-        self.graph.step(Instant(1), Event::Executed { run: run.expect("a launch") }, &mut effects);
+        run.expect("a launch")
+    }
+
+    fn tell(&mut self, event: Event) {
+        self.graph.step(Instant(1), event, &mut Vec::new());
     }
 
     fn reload(&mut self, name: &str) {
@@ -213,6 +223,66 @@ impl Stage {
         let loaded = if self.counts { names.len().to_string() } else { names.join(" ") };
         assert_eq!(loaded, self.loaded);
         assert_eq!(self.execs.len(), names.len());
+    }
+}
+
+/// Reloads a service with a description that says something else, and compares the reason why that is refused.
+#[track_caller]
+fn assert_refused(mut stage: Stage, description: &str, reason: &str) {
+    stage.write("s", description);
+    stage.reload("s");
+    assert_eq!(stage.log, [format!("Could not reload service s: {reason}")]);
+}
+
+#[test]
+fn a_service_that_is_on_its_way_cannot_be_changed() {
+    let mut stage = Stage::new();
+    stage.write("s", "type = scripted\ncommand = /bin/true");
+    stage.launch("s");
+    let reason = "cannot alter settings for service which is currently starting/stopping.";
+    assert_refused(stage, "type = scripted\ncommand = /bin/false", reason);
+}
+
+#[test]
+fn the_pid_file_of_a_running_service_cannot_be_changed() {
+    let mut stage = Stage::new();
+    let text = "type = bgprocess\ncommand = /bin/true\npid-file = ";
+    stage.write("s", &format!("{text}/run/one"));
+    let run = stage.launch("s");
+    stage.tell(Event::Executed { run });
+    stage.tell(Event::Exited { run, status: ExitStatus::Exited(0) });
+    stage.tell(Event::PidFileRead { run, daemon: Daemon::Supervised });
+    assert_refused(stage, &format!("{text}/run/other"), "cannot change pid_file for running service.");
+}
+
+#[test]
+fn what_a_running_service_consumes_cannot_be_changed() {
+    let mut stage = Stage::new();
+    stage.start("s");
+    let text = "type = process\ncommand = /bin/sleep 100\nlogfile = L\nconsumer-of = p";
+    assert_refused(stage, text, "cannot change consumed service ('consumer-of') when not stopped");
+}
+
+#[test]
+fn a_service_with_a_consumer_goes_on_providing_it() {
+    for (text, reason) in [
+        (
+            "type = internal",
+            "service has output consumer; service type must correspond to output-producing service (process, \
+             bgprocess, or scripted)",
+        ),
+        (
+            "type = process\ncommand = /bin/true",
+            "service has output consumer; log type must be set to 'pipe'",
+        ),
+    ] {
+        let mut stage = Stage::new();
+        stage.write("c", "type = process\ncommand = /bin/cat\nconsumer-of = s");
+        stage.write("s", "type = process\ncommand = /bin/true\nlog-type = pipe");
+        for name in ["s", "c"] {
+            stage.load(name, Context::StartUp);
+        }
+        assert_refused(stage, text, reason);
     }
 }
 

@@ -173,6 +173,29 @@ fn a_chain_to_what_cannot_be_loaded_is_reported() {
     ]);
 }
 
+#[test]
+fn a_process_that_is_signalled_alone_ends_without_the_others_of_its_group() {
+    for (options, is_alone) in [("options = signal-process-only\n", true), ("", false)] {
+        let world = World::new();
+        // The other process of the group says whether it was told to end before it is let go.
+        let other =
+            "trap 'echo told > told' TERM; echo > ready; while ! [ -f go ]; do sleep 0.02; done; echo > over";
+        let other = world.script("other", other);
+        let first = world.script(
+            "first",
+            &format!("{other} & while ! [ -f ready ]; do sleep 0.02; done; echo >&3; exec sleep 1000 3>&-"),
+        );
+        let text = "type = process\nready-notification = pipefd:3\nworking-dir = .\nrestart = no\n";
+        world.service("x", &format!("{text}command = {first}\n{options}"));
+        let daemon = world.start(&["x"]);
+        daemon.expect("[  OK  ] x");
+        daemon.stop();
+        std::fs::write(world.path("go"), "").unwrap();
+        crate::world::poll(|| world.path("over").exists().then_some(()));
+        assert_eq!(world.path("told").exists(), !is_alone, "{options}");
+    }
+}
+
 /// Interrupts the start of a service, once it is known that its command was executed, and gives what is said of it.
 fn interrupted(text: &str) -> crate::world::Finished {
     let world = World::new();

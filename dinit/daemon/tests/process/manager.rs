@@ -361,6 +361,26 @@ fn readiness_is_reported_when_a_signal_brings_the_socket() {
 }
 
 #[test]
+fn a_log_file_that_could_not_be_opened_is_tried_again_once_the_root_can_be_written() {
+    let world = World::new();
+    world.service("boot", OK).service("rwfs", "type = internal\noptions = starts-rwfs\n");
+    let Some(machine) = boot(&world, &["-t", "boot", "-l", "later/log"]) else { return };
+    machine.expect("dinit: Opening log file failed: No such file or directory").expect("[  OK  ] boot");
+    std::fs::create_dir(world.path("later")).unwrap();
+    let mut connection = connect(&world.socket());
+    let service = crate::control::handle(&mut connection, "rwfs");
+    let flags = dinit_protocol::CommandFlags::NONE;
+    assert_eq!(connection.request(&Request::Start { service, flags }).unwrap(), Reply::AlreadyThere);
+    machine.signal(libc::SIGTERM);
+    machine.expect("--system -h");
+    // What was said before the file was there is in it too.
+    let log = world.read("later/log");
+    let begin = "dinit: Starting system\ndinit: Opening log file failed: No such file or directory\n\
+                 dinit: service boot started.\n";
+    assert!(log.starts_with(begin) && log.ends_with("Will halt.\n"), "{log}");
+}
+
+#[test]
 fn after_a_soft_reboot_everything_is_up_again() {
     let world = World::new();
     world.service("boot", "type = internal\ndepends-on = x\n");

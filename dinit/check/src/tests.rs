@@ -5,6 +5,8 @@ use std::ffi::OsString;
 use std::fs;
 use std::path::Path;
 
+use dinit_protocol::{DIRECTORY_LOADER, LoaderInfo, Reply};
+use dinit_trial::scripted_at;
 use tempfile::TempDir;
 
 use crate::sources::Machine;
@@ -160,6 +162,64 @@ fn an_environment_file_that_cannot_be_read_is_an_error_and_one_that_is_missing_n
     let told = format!("dinit-check: error reading environment file {directory}: Is a directory\n");
     assert_eq!(run(&["-d", directory, "-e", directory, "a"]), (1, String::new(), told));
     assert_eq!(run(&["-d", directory, "-e", "/nonexistent/file", "a"]).0, 0);
+}
+
+const VERSION: &[u8] = &[0x3a, 1, 0, 7, 0];
+
+/// Checks `a` as a daemon with these answers would load it, and gives what the daemon received too.
+fn online(base: &TempDir, answers: &[Vec<u8>]) -> ((u8, String, String), Vec<u8>) {
+    let socket = base.path().join("socket");
+    let daemon = scripted_at(&socket, answers);
+    let outcome = run(&["--online", "-d", "/nonexistent", "-p", socket.to_str().unwrap(), "a"]);
+    (outcome, daemon.join().unwrap())
+}
+
+fn encoded(reply: &Reply) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    reply.encode(&mut bytes);
+    bytes
+}
+
+fn loader(mechanism: u8, working_directory: &Path) -> Vec<u8> {
+    let working_directory = working_directory.to_str().unwrap().into();
+    encoded(&Reply::Loader(LoaderInfo { mechanism, working_directory, directories: vec!["sd".into()] }))
+}
+
+#[test]
+fn directories_and_variables_are_those_of_the_daemon_that_is_asked() {
+    let base = tempfile::tempdir().unwrap();
+    write(&base, "sd/a", "type = internal\ndepends-on = $OTHER\n");
+    write(&base, "sd/b", "type = internal\n");
+    let answers = [
+        VERSION.to_vec(),
+        loader(DIRECTORY_LOADER, base.path()),
+        encoded(&Reply::Environment(b"OTHER=b\0".to_vec())),
+    ];
+    let ((code, out, err), received) = online(&base, &answers);
+    let expected = "Checking service: a...\nChecking service: b...\nPerforming secondary checks...\nNo problems found.\n";
+    assert_eq!((code, out.as_str(), err.as_str()), (0, expected, "Secondary checks complete.\n"));
+    assert_eq!(received, [0x00, 0x0d, 0x18, 0x00]);
+}
+
+#[test]
+fn a_daemon_that_cannot_be_asked_is_told_apart_and_nothing_is_checked() {
+    let unknown = "unable to retrieve service description directories";
+    let failure = "control socket read failure or protocol error";
+    let version = VERSION.to_vec();
+    for (answers, told) in [
+        (vec![vec![0x3a, 8, 0, 9, 0]], "too old (daemon reports newer protocol version)"),
+        (vec![vec![0x3a, 0, 0, 0, 0]], "daemon too old or protocol error"),
+        (vec![vec![]], failure),
+        (vec![version.clone(), vec![]], failure),
+        (vec![version.clone(), vec![0x33]], unknown),
+        (vec![version.clone(), loader(DIRECTORY_LOADER + 1, Path::new("/"))], unknown),
+        (vec![version.clone(), loader(DIRECTORY_LOADER, Path::new(""))], unknown),
+        (vec![version, loader(DIRECTORY_LOADER, Path::new("/")), vec![0x33]], "protocol error"),
+    ] {
+        let base = tempfile::tempdir().unwrap();
+        let (outcome, _) = online(&base, &answers);
+        assert_eq!(outcome, (1, String::new(), format!("dinit-check: {told}\n")), "{answers:02x?}");
+    }
 }
 
 #[test]

@@ -2,10 +2,9 @@
 
 use std::cell::RefCell;
 use std::ffi::OsString;
-use std::io::Read;
 use std::os::fd::OwnedFd;
-use std::os::unix::net::UnixStream;
-use std::thread;
+
+use dinit_trial::scripted;
 
 use super::*;
 
@@ -24,18 +23,7 @@ struct Seen {
 
 /// Runs a command against a daemon that answers each request with the next of `answers` and then closes.
 fn with_daemon(command: &str, answers: &[&[u8]]) -> Seen {
-    let (client, mut server) = UnixStream::pair().unwrap();
-    let answers: Vec<Vec<u8>> = answers.iter().map(|answer| answer.to_vec()).collect();
-    let daemon = thread::spawn(move || {
-        let mut received = Vec::new();
-        for answer in answers {
-            let mut chunk = [0; 64];
-            let count = server.read(&mut chunk).unwrap();
-            received.extend_from_slice(&chunk[..count]);
-            server.write_all(&answer).unwrap();
-        }
-        received
-    });
+    let (client, daemon) = scripted(answers);
     PASSED.set(Some(client.into()));
     let (out, err, status) = run_with(&format!("--use-passed-cfd {command}"), "3");
     Seen { out, err, status, received: daemon.join().unwrap() }

@@ -6,7 +6,7 @@
 
 use std::fs;
 use std::io::{Read, Write};
-use std::os::unix::net::UnixStream;
+use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
@@ -118,9 +118,23 @@ impl Drop for Trial {
 /// Makes a stream to a daemon that has learned its answers by heart: it reads something, sends the next answer byte by
 /// byte, and closes after the last. The thread gives what it has read.
 pub fn scripted(answers: &[impl AsRef<[u8]>]) -> (UnixStream, JoinHandle<Vec<u8>>) {
-    let (client, mut server) = UnixStream::pair().unwrap();
+    let (client, server) = UnixStream::pair().unwrap();
+    (client, recite(answers, || server))
+}
+
+/// As [`scripted`], for one client that connects to a socket at a path.
+pub fn scripted_at(path: &Path, answers: &[impl AsRef<[u8]>]) -> JoinHandle<Vec<u8>> {
+    let listener = UnixListener::bind(path).unwrap();
+    recite(answers, move || listener.accept().unwrap().0)
+}
+
+fn recite(
+    answers: &[impl AsRef<[u8]>],
+    admit: impl FnOnce() -> UnixStream + Send + 'static,
+) -> JoinHandle<Vec<u8>> {
     let answers: Vec<Vec<u8>> = answers.iter().map(|answer| answer.as_ref().to_vec()).collect();
-    let daemon = std::thread::spawn(move || {
+    std::thread::spawn(move || {
+        let mut server = admit();
         let mut received = Vec::new();
         for answer in answers {
             let mut chunk = [0; 64];
@@ -130,8 +144,7 @@ pub fn scripted(answers: &[impl AsRef<[u8]>]) -> (UnixStream, JoinHandle<Vec<u8>
             let _ = answer.chunks(1).try_for_each(|byte| server.write_all(byte));
         }
         received
-    });
-    (client, daemon)
+    })
 }
 
 /// Gives the daemon of this workspace, built as the running test was.

@@ -1,8 +1,8 @@
 //! The client against a daemon that answers each request with the next of some bytes.
 
 use std::cell::RefCell;
-use std::io::Read;
-use std::thread;
+
+use dinit_trial::scripted;
 
 use super::*;
 
@@ -22,18 +22,7 @@ struct Seen {
 
 /// Runs the client on a passed descriptor whose other end gives `answers`, one for each request, and closes.
 fn with_daemon(kind: ShutdownKind, answers: &[&[u8]]) -> Seen {
-    let (client, mut server) = UnixStream::pair().unwrap();
-    let answers: Vec<Vec<u8>> = answers.iter().map(|answer| answer.to_vec()).collect();
-    let daemon = thread::spawn(move || {
-        let mut received = Vec::new();
-        for answer in answers {
-            let mut chunk = [0; 16];
-            let count = server.read(&mut chunk).unwrap();
-            received.extend_from_slice(&chunk[..count]);
-            server.write_all(&answer).unwrap();
-        }
-        received
-    });
+    let (client, daemon) = scripted(answers);
     PASSED.set(Some(client.into()));
     let host = Host {
         socket: "/nonexistent/dinitctl".into(),

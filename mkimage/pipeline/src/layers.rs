@@ -3,6 +3,7 @@
 
 mod nodes;
 mod services;
+mod static_nodes;
 mod users;
 
 use std::path::Path;
@@ -67,6 +68,9 @@ pub fn run(
     let nodes = nodes::layer(&data.join("rootfs/overlay.toml"), &tree)?;
     tree = lay(tree, nodes)?;
     tree = lay(tree, generated(manifest, root)?)?;
+    if let Some(nodes) = static_nodes::layer(&tree)? {
+        tree = lay(tree, nodes)?;
+    }
     if let Some(passwords) = users::layer(manifest, &tree)? {
         tree = lay(tree, passwords)?;
     }

@@ -65,6 +65,10 @@ fn the_default_image_comes_up_serves_reboots_and_powers_off_clean() {
     let uuid = &image().contents.root_uuid;
     guest.run(&format!("udevadm wait --timeout=120 /dev/disk/by-uuid/{uuid}"));
     assert_eq!(guest.run(&format!("readlink -f /dev/disk/by-uuid/{uuid}")).trim(), "/dev/vda");
+
+    // A node that loads its module when it is used.
+    guest.run("truncate -s 1M /tmp/disk && losetup -f /tmp/disk && losetup -D");
+    assert_eq!(guest.run("stat -c '%A %U:%G' /dev/loop-control").trim(), "crw-rw---- root:disk");
     guest.run("touch /written");
     assert_eq!(guest.run("hostname").trim(), "base");
 

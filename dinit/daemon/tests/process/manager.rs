@@ -27,6 +27,12 @@ done
 [ ! -f "$directory/no-shutdown" ] || rm /sbin/shutdown
 [ ! -f "$directory/no-dinit" ] || rm /sbin/dinit
 [ ! -f "$directory/bad-shutdown" ] || printf '#!/bin/sh\nexit 1\n' > /sbin/shutdown
+[ ! -d "$directory/read-only" ] || mount -t tmpfs -o ro none "$directory/read-only"
+if [ -f "$directory/environment" ]; then
+    mount -t tmpfs none /etc
+    /bin/mkdir /etc/dinit
+    /bin/cp "$directory/environment" /etc/dinit/environment
+fi
 [ ! -f "$directory/printed" ] || console=$directory/printed
 mount --bind "$console" /dev/console
 exec "$directory/dinit" "$@" 5> "$directory/ready"
@@ -358,6 +364,54 @@ fn readiness_is_reported_when_a_signal_brings_the_socket() {
     assert_eq!(connect(&socket).list().unwrap().len(), 1);
     machine.signal(libc::SIGTERM);
     machine.expect("--system -h");
+}
+
+#[test]
+fn a_socket_on_a_file_system_that_is_read_only_yet_is_worth_no_word_at_start() {
+    let world = World::new();
+    world.service("boot", OK);
+    std::fs::create_dir(world.path("read-only")).unwrap();
+    let Some(machine) = boot(&world, &["-p", world.path("read-only/socket").to_str().unwrap()]) else {
+        return;
+    };
+    machine.expect("[  OK  ] boot");
+    assert_eq!(machine.console.text(), "[  OK  ] boot\r\n");
+    machine.signal(libc::SIGUSR1);
+    machine.expect("dinit: Error binding control socket: Read-only file system");
+    machine.signal(libc::SIGTERM);
+    machine.expect("--system -h");
+}
+
+#[test]
+fn only_a_system_manager_reads_the_environment_file_of_the_system() {
+    for (words, value) in [(&["-t", "boot"][..], "of the system\n"), (&["-o"], "\n")] {
+        let world = World::new();
+        world.service("boot", "type = scripted\ncommand = /bin/sh -c \"echo $$A > out\"\nworking-dir = .\n");
+        std::fs::write(world.path("environment"), "A=of the system\n").unwrap();
+        let Some(machine) = boot(&world, words) else { return };
+        machine.expect("[  OK  ] boot").signal(libc::SIGTERM);
+        machine.expect("[STOPPD] boot");
+        assert_eq!(world.read("out"), value, "{words:?}");
+    }
+}
+
+#[test]
+fn the_last_of_several_shutdowns_decides() {
+    let world = World::new();
+    let script = world
+        .script("deaf", "trap 'echo told > told' TERM; echo >&3; while ! [ -f go ]; do sleep 0.02; done");
+    let text =
+        "type = process\nready-notification = pipefd:3\nworking-dir = .\nstop-timeout = 0\nrestart = no\n";
+    world.service("boot", &format!("{text}command = {script}\n"));
+    let Some(machine) = boot(&world, &[]) else { return };
+    machine.expect("[  OK  ] boot").signal(libc::SIGTERM);
+    crate::world::poll(|| world.path("told").exists().then_some(()));
+    shut_down(&world, ShutdownKind::PowerOff);
+    machine.signal(libc::SIGINT);
+    // The second is not served before the first was.
+    connect(&world.socket()).list().unwrap();
+    std::fs::write(world.path("go"), "").unwrap();
+    machine.expect("called as: /sbin/shutdown --system -r");
 }
 
 #[test]

@@ -56,6 +56,17 @@ fn launched(world: &mut World) -> Vec<(crate::id::ServiceId, Role)> {
     history.into_iter().filter_map(launch).collect()
 }
 
+/// CP 7.2: kept from the reference.
+#[test]
+fn a_wake_that_finds_no_dependent_pins_all_the_same() {
+    let mut world = World::new([service("net", Spec::new(Kind::Internal), &[])].into());
+    let net = world.id("net");
+    let refused = Answer::Refused(Refusal::NoActiveDependents);
+    assert_eq!(world.request(Request::Wake { service: net, pin: true }), refused);
+    assert_eq!(start(&mut world, "net"), Answer::AlreadyThere);
+    assert_eq!(stop(&mut world, "net", false), Answer::PinnedStarted);
+}
+
 /// D15: the reference forgets to set the delay of scripted services.
 #[test]
 fn a_scripted_service_restarts_no_sooner_than_its_restart_delay() {

@@ -29,6 +29,7 @@ fn main() {
     measure.rate("version, one by one", 1, version);
     measure.rate("status, one by one", 1, status);
     measure.rate("status, two clients", 2, status);
+    measure.rate("status, sixteen clients", 16, status);
     measure.rate("status, 64 at a time", 1, batch);
     load_services(&trial);
     measure.rate("list of 1,000 services", 1, list);

@@ -206,12 +206,12 @@ impl Daemon {
             };
             return Ok(Standard::Detached { input: None, output });
         }
+        let input: Option<BorrowedFd<'_>> =
+            exec.consumer_of.as_ref().and_then(|producer| self.outputs.reader_of(producer));
         let exclusive = match order.console {
             ConsoleUse::Exclusive => true,
             ConsoleUse::Shared => false,
             ConsoleUse::None => {
-                let input: Option<BorrowedFd<'_>> =
-                    exec.consumer_of.as_ref().and_then(|producer| self.outputs.reader_of(producer));
                 let output = match &exec.log {
                     LogTarget::Discard => Output::Discard,
                     LogTarget::File(file) => Output::File(log_file(file)?),
@@ -225,7 +225,7 @@ impl Daemon {
                 return Ok(Standard::Detached { input, output });
             }
         };
-        Ok(Standard::Console { exclusive, interruptible: exec.unmask_intr })
+        Ok(Standard::Console { input, exclusive, interruptible: exec.unmask_intr })
     }
 
     /// Makes the pipes that output and input go through, unless the process is on the console.

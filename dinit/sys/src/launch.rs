@@ -110,8 +110,10 @@ pub enum Output<'a> {
 /// What the standard descriptors of the process are.
 #[derive(Debug)]
 pub enum Standard<'a> {
-    /// The parent's own; the process gets its own group.
+    /// The parent's own, but for the input perhaps; the process gets its own group.
     Console {
+        /// The pipe to read from instead of the console.
+        input: Option<BorrowedFd<'a>>,
         /// Whether the process becomes the foreground group of the terminal.
         exclusive: bool,
         /// Whether `SIGINT` is let through (with `exclusive` it is blocked otherwise).
@@ -404,7 +406,7 @@ impl Placed {
             })
         };
         let (input, output) = match &plan.standard {
-            Standard::Console { .. } => (None, None),
+            Standard::Console { input, .. } => (*input, None),
             Standard::Detached { input, output } => (
                 *input,
                 match output {

@@ -48,6 +48,20 @@ fn b37_a_consumer_receives_what_the_producer_prints() {
 }
 
 #[test]
+fn a_consumer_on_the_console_shows_what_the_producer_prints() {
+    for option in ["shares-console", "runs-on-console"] {
+        let world = World::new();
+        world.service("producer", "type = scripted\ncommand = /bin/echo \"to be seen\"\nlog-type = pipe\n");
+        let text =
+            format!("type = process\ncommand = /bin/cat\nconsumer-of = producer\noptions = {option}\n");
+        world.service("consumer", &text);
+        let daemon = world.start(&["producer", "consumer"]);
+        daemon.expect("to be seen");
+        daemon.stop();
+    }
+}
+
+#[test]
 fn a_pipe_keeps_what_was_printed_until_a_later_consumer_comes() {
     let world = World::new();
     world.service("producer", "type = scripted\ncommand = /bin/echo early\nlog-type = pipe\n");

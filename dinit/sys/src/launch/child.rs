@@ -165,16 +165,19 @@ fn take_place(frame: &Frame) -> Result<(), Errno> {
     let Some(console) = frame.console else {
         return call(libc::SYS_setsid, [0; 6]).map(drop);
     };
+    // Where the input is a pipe, the output is the console still.
+    let terminal = usize::from(frame.input.is_some());
     let mut session: libc::pid_t = 0;
-    let ask = [0, libc::TIOCGSID as usize, &raw mut session as usize, 0, 0, 0];
+    let ask = [terminal, libc::TIOCGSID as usize, &raw mut session as usize, 0, 0, 0];
     if call(libc::SYS_ioctl, ask) == Err(Errno(libc::ENOTTY)) {
         let _ = call(libc::SYS_setsid, [0; 6]);
-        let _ = call(libc::SYS_ioctl, [0, libc::TIOCSCTTY as usize, 0, 0, 0, 0]);
+        let _ = call(libc::SYS_ioctl, [terminal, libc::TIOCSCTTY as usize, 0, 0, 0, 0]);
     }
     let _ = call(libc::SYS_setpgid, [0; 6]);
     if console.exclusive {
         let group: libc::pid_t = own_pid();
-        let _ = call(libc::SYS_ioctl, [0, libc::TIOCSPGRP as usize, &raw const group as usize, 0, 0, 0]);
+        let ask = [terminal, libc::TIOCSPGRP as usize, &raw const group as usize, 0, 0, 0];
+        let _ = call(libc::SYS_ioctl, ask);
     }
     Ok(())
 }

@@ -146,7 +146,7 @@ pub(super) fn resource_number(resource: Resource) -> usize {
 fn standard(standard: Standard<'_>, mask: Mask) -> (Option<Console>, Option<LogFile>, Mask) {
     match standard {
         Standard::Console { exclusive: false, .. } => (Some(Console { exclusive: false }), None, mask),
-        Standard::Console { exclusive: true, interruptible } => {
+        Standard::Console { exclusive: true, interruptible, .. } => {
             let kept = [libc::SIGQUIT, libc::SIGTSTP, libc::SIGTTIN, libc::SIGTTOU];
             let mask = kept.into_iter().fold(mask, Mask::with);
             let mask = if interruptible { mask.without(libc::SIGINT) } else { mask.with(libc::SIGINT) };

@@ -204,17 +204,20 @@ fn resolve(
 
 /// Says where in the manifest the impossible was asked for, if one name is to blame.
 fn unsatisfiable(manifest: &Manifest, error: &Unsatisfiable) -> anyhow::Error {
-    let position = error.subject().and_then(|name| manifest.package_position(name));
-    match position {
-        None => anyhow!("{}: {error}", manifest.source.path.display()),
-        Some(range) => {
-            let problem = manifest.source.problem(range, error.summary());
-            let problem = match error.help() {
-                Some(help) => problem.with_help(help),
-                None => problem,
-            };
-            anyhow!("{problem}")
+    let help = error.help();
+    let told = match error.subject().and_then(|name| manifest.package_position(name)) {
+        None => {
+            let help = help.map(|help| format!("\nhelp: {help}")).unwrap_or_default();
+            format!("{}: {error}{help}", manifest.source.path.display())
         }
+        Some(range) => {
+            let problem = manifest.source.problem(range, error.to_string());
+            help.map_or(problem.clone(), |help| problem.with_help(help)).to_string()
+        }
+    };
+    match error.reasons() {
+        Some(reasons) => anyhow!("{told}\nbecause:\n{reasons}"),
+        None => anyhow!("{told}"),
     }
 }
 

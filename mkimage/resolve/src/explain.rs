@@ -47,6 +47,8 @@ pub enum Unsatisfiable {
     },
     /// Packages exclude each other, or something they need does not exist.
     Conflict {
+        /// The names in the request that cannot be met: one, or two that cannot be met together; none if it takes more.
+        culprits: Vec<String>,
         /// The reasons as a tree of several lines.
         explanation: String,
     },
@@ -64,13 +66,17 @@ impl Unsatisfiable {
             | Self::NoSuchVersion { name, .. }
             | Self::OnlyProvided { name } => Some(name),
             Self::Forbidden { chain, .. } => chain.first().map(String::as_str),
-            Self::BadVersion { .. } | Self::Conflict { .. } => None,
+            Self::Conflict { culprits, .. } => culprits.first().map(String::as_str),
+            Self::BadVersion { .. } => None,
         }
     }
 
-    /// Says what is wrong, without what to do about it; the same as [`fmt::Display`] writes.
-    pub fn summary(&self) -> String {
-        self.to_string()
+    /// Gives the reasons as a tree of several lines, where there are any.
+    pub fn reasons(&self) -> Option<&str> {
+        match self {
+            Self::Conflict { explanation, .. } => Some(explanation.trim_end()),
+            _ => None,
+        }
     }
 
     /// Says what the reader can do about it.
@@ -88,6 +94,9 @@ impl Unsatisfiable {
             Self::OnlyProvided { .. } => "name one of the packages that provide it".to_owned(),
             Self::Forbidden { help, .. } => help.clone(),
             Self::BadVersion { .. } => "the archive is at fault: name another mirror".to_owned(),
+            Self::Conflict { culprits, .. } if culprits.len() == 1 => {
+                "leave it out, or add what it needs (`mirror`, `components`, `packages.local`)".to_owned()
+            }
             Self::Conflict { .. } => "leave out one of the packages that the reasons name".to_owned(),
         })
     }
@@ -115,9 +124,11 @@ impl fmt::Display for Unsatisfiable {
             Self::BadVersion { package, problem } => {
                 write!(f, "the package `{package}` is damaged: {problem}")
             }
-            Self::Conflict { explanation } => {
-                write!(f, "no choice of packages meets the request:\n{}", explanation.trim_end())
-            }
+            Self::Conflict { culprits, .. } => match culprits.as_slice() {
+                [one] => write!(f, "`{one}` cannot be installed"),
+                [one, two] => write!(f, "`{one}` cannot be installed together with `{two}`"),
+                _ => f.write_str("no choice of packages meets the request"),
+            },
         }
     }
 }

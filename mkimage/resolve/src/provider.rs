@@ -20,9 +20,18 @@ pub(crate) struct Provider<'a> {
     index: &'a PackageIndex,
     architecture: &'a str,
     preferred: &'a BTreeMap<String, String>,
-    /// Names that have no candidates.
-    excluded: BTreeSet<&'a str>,
+    /// What does not count as it otherwise would.
+    leave: Leave<'a>,
     known: RefCell<Known<'a>>,
+}
+
+/// What is left out of account, to find out why nothing can be chosen.
+#[derive(Clone, Default)]
+pub(crate) struct Leave<'a> {
+    /// Names that have no candidates.
+    pub(crate) names: BTreeSet<&'a str>,
+    /// Whether packages may be chosen that exclude each other.
+    pub(crate) conflicts: bool,
 }
 
 /// What was named so far; the solver knows everything by its place in here.
@@ -44,9 +53,9 @@ struct Set {
 }
 
 impl<'a> Provider<'a> {
-    pub(crate) fn new(index: &'a PackageIndex, request: &'a Request, excluded: BTreeSet<&'a str>) -> Self {
+    pub(crate) fn new(index: &'a PackageIndex, request: &'a Request, leave: Leave<'a>) -> Self {
         let (architecture, preferred) = (request.architecture.as_str(), &request.preferred);
-        Self { index, architecture, preferred, excluded, known: RefCell::default() }
+        Self { index, architecture, preferred, leave, known: RefCell::default() }
     }
 
     /// Turns one group of alternatives into what the solver must fulfil.
@@ -99,7 +108,7 @@ impl<'a> Provider<'a> {
     }
 
     fn is_candidate(&self, package: &Package<'_>) -> bool {
-        is_for(package, self.architecture) && !self.excluded.contains(package.name())
+        is_for(package, self.architecture) && !self.leave.names.contains(package.name())
     }
 
     fn dependencies(&self, package: Package<'a>) -> Result<KnownDependencies, String> {
@@ -109,6 +118,9 @@ impl<'a> Provider<'a> {
             if group.iter().any(|relation| relation.applies_to(self.architecture)) {
                 known.requirements.push(self.requirement(group).into());
             }
+        }
+        if self.leave.conflicts {
+            return Ok(known);
         }
         for group in parse(package.conflicts())?.groups.iter().chain(&parse(package.breaks())?.groups) {
             for relation in group.iter().filter(|relation| relation.applies_to(self.architecture)) {

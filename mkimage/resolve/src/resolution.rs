@@ -1,7 +1,7 @@
 //! From a request to a selection: checks what is asked for, lets the solver choose, and gives the reasons.
 
 use crate::explain::Unsatisfiable;
-use crate::provider::{Provider, is_for, satisfies};
+use crate::provider::{Leave, Provider, is_for, satisfies};
 use crate::reasons::{Chain, reasons};
 use crate::request::{Request, Wanted};
 use crate::selection::{Because, Chosen, Role, Selection};
@@ -22,8 +22,7 @@ pub fn resolve(request: &Request, index: &PackageIndex) -> Result<Selection, Uns
             return Err(Unsatisfiable::forbidden(forbidden, chain));
         }
     }
-    let excluded = request.forbidden.iter().map(|forbidden| forbidden.name.as_str()).collect();
-    let chosen = match solve(request, index, &roots, excluded) {
+    let chosen = match solve(request, index, &roots, forbidden(request)) {
         Ok(chosen) => chosen,
         Err(conflict) => return Err(why_not(request, index, &roots, conflict)),
     };
@@ -43,6 +42,7 @@ pub fn resolve(request: &Request, index: &PackageIndex) -> Result<Selection, Uns
 }
 
 /// One thing that must be met, with the reason that its package gets.
+#[derive(Clone)]
 pub(crate) struct Root<'a> {
     pub(crate) relation: Relation<'a>,
     pub(crate) essential: bool,
@@ -120,9 +120,9 @@ fn solve<'a>(
     request: &'a Request,
     index: &'a PackageIndex,
     roots: &[Root<'a>],
-    excluded: BTreeSet<&'a str>,
+    leave: Leave<'a>,
 ) -> Result<BTreeMap<&'a str, Package<'a>>, String> {
-    let provider = Provider::new(index, request, excluded);
+    let provider = Provider::new(index, request, leave);
     let requirement = |root: &Root<'a>| provider.requirement(std::slice::from_ref(&root.relation)).into();
     let problem = Problem::new().requirements(roots.iter().map(requirement).collect());
     let mut solver = Solver::new(provider);
@@ -138,19 +138,54 @@ fn solve<'a>(
     }
 }
 
-/// Explains why nothing could be chosen: a forbidden package that nothing gets around, or a conflict.
+/// Leaves out what must not be chosen.
+fn forbidden(request: &Request) -> Leave<'_> {
+    let names = request.forbidden.iter().map(|forbidden| forbidden.name.as_str()).collect();
+    Leave { names, conflicts: false }
+}
+
+/// Explains why nothing could be chosen: a forbidden package that nothing gets around, or names in the request that
+/// cannot be met, alone or together.
 fn why_not(request: &Request, index: &PackageIndex, roots: &[Root<'_>], conflict: String) -> Unsatisfiable {
-    if !request.forbidden.is_empty()
-        && let Ok(chosen) = solve(request, index, roots, BTreeSet::new())
-    {
-        let (_, chains) = reasons(roots, &chosen, &request.architecture);
+    // What is forbidden often excludes what stands in for it, so that is left out of account here; and each name is
+    // looked at alone, as others would come to need what is forbidden only because it is there.
+    let beside_conflicts = |leave| Leave { conflicts: true, ..leave };
+    for root in roots {
+        let root = std::slice::from_ref(root);
+        if solve(request, index, root, beside_conflicts(forbidden(request))).is_ok() {
+            continue;
+        }
+        let Ok(chosen) = solve(request, index, root, beside_conflicts(Leave::default())) else { continue };
+        let (_, chains) = reasons(root, &chosen, &request.architecture);
         for forbidden in &request.forbidden {
             if let Some(chain) = Chain::to(&forbidden.name, &chains) {
                 return Unsatisfiable::forbidden(forbidden, chain);
             }
         }
     }
-    Unsatisfiable::Conflict { explanation: conflict }
+    let (culprits, explanation) = culprits(request, index, roots).unwrap_or((Vec::new(), conflict));
+    Unsatisfiable::Conflict { culprits, explanation }
+}
+
+/// Finds the name in the request that cannot be met, or two that cannot be met together, with the solver's reasons.
+fn culprits(request: &Request, index: &PackageIndex, roots: &[Root<'_>]) -> Option<(Vec<String>, String)> {
+    let (essential, wanted): (Vec<Root<'_>>, Vec<Root<'_>>) =
+        roots.iter().cloned().partition(|root| root.essential);
+    let with = |more: &[&Root<'_>]| -> Result<(), String> {
+        let roots: Vec<Root<'_>> = essential.iter().chain(more.iter().copied()).cloned().collect();
+        solve(request, index, &roots, forbidden(request)).map(drop)
+    };
+    let name = |root: &Root<'_>| root.relation.name.to_owned();
+    for one in &wanted {
+        if let Err(explanation) = with(&[one]) {
+            return Some((vec![name(one)], explanation));
+        }
+    }
+    let all: Vec<&Root<'_>> = wanted.iter().collect();
+    let last = (1..all.len()).find(|last| with(&all[..=*last]).is_err())?;
+    let pairs = all[..last].iter().map(|one| (one, with(&[*one, all[last]])));
+    let (one, explanation) = pairs.filter_map(|(one, outcome)| Some((one, outcome.err()?))).next()?;
+    Some((vec![name(all[last]), name(one)], explanation))
 }
 
 /// Finds the package whose files are wanted, following one that has none and stands for another.

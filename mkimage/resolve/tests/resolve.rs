@@ -46,7 +46,8 @@ fn assert_chosen(archive: &str, wanted: &[&str], expected: &[&str]) {
 
 #[track_caller]
 fn refusal(archive: &str, wanted: &[&str]) -> String {
-    resolve(&request(wanted), &index(archive)).unwrap_err().to_string()
+    let error = resolve(&request(wanted), &index(archive)).unwrap_err();
+    format!("{error}\n{}", error.reasons().unwrap_or_default())
 }
 
 #[test]
@@ -294,7 +295,7 @@ fn a_version_that_does_not_exist_is_told_with_those_that_do() {
 fn a_dependency_that_does_not_exist_is_named_with_its_dependent() {
     let error =
         resolve(&request(&["app"]), &index("app 1 | Depends: library (>= 2)\nlibrary 1")).unwrap_err();
-    let text = error.to_string();
+    let text = error.reasons().unwrap_or_default();
     assert!(matches!(error, Unsatisfiable::Conflict { .. }));
     assert!(text.contains("app 1") && text.contains("library (>= 2)"), "{text}");
 }
@@ -304,6 +305,36 @@ fn a_virtual_name_has_no_files_of_its_own() {
     let request = Request { files_only: vec![Wanted::any("awk")], ..request(&[]) };
     let error = resolve(&request, &index("mawk 1 | Provides: awk")).unwrap_err();
     assert_eq!(error, Unsatisfiable::OnlyProvided { name: "awk".into() });
+}
+
+#[test]
+fn names_that_cannot_be_met_are_told_alone_or_in_twos() {
+    let archive = "a 1 | Depends: gone\nb 1 | Conflicts: c\nc 1\nd 1\ne 1 | Depends: x\nf 1 | Depends: y\n\
+                   x 1 | Conflicts: y\ny 1";
+    let told = |names: &[&str]| resolve(&request(names), &index(archive)).unwrap_err();
+    let error = told(&["d", "a"]);
+    assert_eq!((error.to_string().as_str(), error.subject()), ("`a` cannot be installed", Some("a")));
+    assert!(error.reasons().unwrap().contains("gone") && error.help().is_some());
+    let error = told(&["d", "b", "c"]);
+    assert_eq!(error.to_string(), "`c` cannot be installed together with `b`");
+    let error = told(&["d", "e", "f"]);
+    assert_eq!(error.to_string(), "`f` cannot be installed together with `e`");
+    assert!(error.reasons().unwrap().contains('x'));
+}
+
+#[test]
+fn a_forbidden_package_is_told_also_where_what_stands_in_for_it_excludes_it() {
+    let archive =
+        "parts 1 | Conflicts: systemd\nsystemd 1\nclock 1 | Depends: systemd\nother 1 | Conflicts: parts";
+    let wanted = Request { forbidden: vec![Forbidden::systemd()], ..request(&["clock", "parts"]) };
+    let error = resolve(&wanted, &index(archive)).unwrap_err();
+    let text = "the package `systemd` must not be part of this image, but `clock` needs `systemd`";
+    assert_eq!((error.to_string().as_str(), error.subject()), (text, Some("clock")));
+
+    // Where something else is to blame, it is not blamed.
+    let wanted = Request { forbidden: vec![Forbidden::systemd()], ..request(&["other", "parts"]) };
+    let error = resolve(&wanted, &index(archive)).unwrap_err();
+    assert_eq!(error.to_string(), "`parts` cannot be installed together with `other`");
 }
 
 /// One line of an index: a package that depends on, provides and conflicts with others.

@@ -90,6 +90,11 @@ impl Error {
             Self::NoModules { release } => {
                 Some(format!("the package `linux-image-{release}` brings them, in `/usr/lib/modules/{release}`"))
             }
+            Self::Script { .. } => Some(
+                "leave the package out, or mend its script: it runs as root of a user namespace, without a network and \
+                 without services"
+                    .to_owned(),
+            ),
             Self::Climbing { .. } => Some(
                 "a maintainer script wrote it into `/var/lib/dpkg/diversions` or `/var/lib/dpkg/statoverride`; \
                  leave out the package that does so"

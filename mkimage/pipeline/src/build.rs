@@ -263,6 +263,7 @@ fn write(
     files::replace(&new.join(KERNEL), &image)?;
     world.go_on()?;
 
+    must_fit(manifest, tree)?;
     let stage = world.ui.stage("root", "Writing");
     let mut options = Ext4Options::new(Ext4Size::Exactly(manifest.root_size()), built.root.uuid, built.epoch);
     options.label.clone_from(&built.root.label);
@@ -343,6 +344,20 @@ fn line(package: &Chosen) -> PackageLine {
         architecture: package.architecture.clone(),
         sha256: package.sha256.to_string(),
     }
+}
+
+/// Makes sure that the root file system has room for the tree.
+pub fn must_fit(manifest: &Manifest, tree: &Tree<Complete>) -> Result<()> {
+    let (needed, size) = (tree.size_on_disk(), manifest.root_size());
+    if needed <= size {
+        return Ok(());
+    }
+    let place = manifest.image.size.as_ref().unwrap_or(&manifest.image.name).span();
+    let (needed, size) = (ui::bytes(needed), ui::bytes(size));
+    let problem = manifest
+        .source
+        .problem(place, format!("{size} are too small for this image: its files take {needed}"));
+    bail!("{}", problem.with_help("choose a larger `size`, with room for what the system will write"));
 }
 
 /// Where `mkimage boot` keeps the image of a manifest.

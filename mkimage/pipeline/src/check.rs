@@ -25,6 +25,7 @@ pub fn run(world: &World, manifest: &Manifest, locking: Locking) -> Result<ExitC
     let (lock, _) = packages::lock(world, manifest, locking)?;
     let programs = programs::run(world)?;
     let (tree, built) = build::assemble(world, manifest, lock, locking, &programs, build::Reuse::WhatFits)?;
+    build::must_fit(manifest, &tree)?;
     if let Some(release) = built.kernel_release() {
         initramfs::run(manifest, &programs, &tree, release)?;
     }

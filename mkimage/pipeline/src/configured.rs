@@ -90,7 +90,10 @@ pub fn run(
         .context("cannot make a folder to configure packages in")?;
     let program = SandboxProgram::current().context("cannot find out where this program is")?;
     let memory = room_in_memory(tree.size_on_disk());
-    let (workspace, sandbox) = Workspace::prepare(work.path(), memory, &program)?;
+    let prepared = Workspace::prepare(work.path(), memory, &program);
+    // Whoever interrupts a run from the keyboard interrupts the sandbox too.
+    world.go_on()?;
+    let (workspace, sandbox) = prepared?;
     let laid_out = materialise(&tree, workspace.root(), &Materialise { epoch, ..Materialise::default() })?;
     world.go_on()?;
     let normal = package_layers.iter().filter(|layer| layer.package.role == Role::Normal);

@@ -255,6 +255,10 @@ fn syntax(source: &Source, error: &toml::de::Error) -> Diagnostic {
     let message = error.message().lines().next().unwrap_or_default().to_owned();
     if let Some((unknown, known)) = unknown_key(&message) {
         let problem = source.problem(range, format!("unknown key `{unknown}`"));
+        if unknown == "overlays" {
+            // The one key that belongs to no table; TOML gives it to the table that it stands below.
+            return problem.with_help("`overlays` belongs above the first `[table]`");
+        }
         return match closest(&unknown, &known) {
             Some(similar) => problem.with_help(format!("a key with a similar name exists: `{similar}`")),
             None => problem.with_help(format!("known here: {}", known.join(", "))),

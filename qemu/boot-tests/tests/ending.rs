@@ -133,3 +133,14 @@ fn keys_soft_reboot_and_kexec_begin_anew_and_the_power_button_ends() {
     guest.expect("was pressed");
     guest.must_end();
 }
+
+#[test]
+fn a_system_that_is_halted_stays_there_with_its_file_systems_clean() {
+    let mut guest = Guest::start(&Wishes { keep: true, ..Wishes::default() }, |_| {});
+    guest.must_boot();
+    guest.agent.shut_down(Shutdown::Halt).expect("dinit takes the request");
+    guest.expect("reboot: System halted");
+    assert!(guest.machine.status().expect("QEMU answers").contains("running"), "the power is still on");
+    guest.machine.quit().expect("QEMU ends");
+    assert!(is_clean(&guest.root()));
+}

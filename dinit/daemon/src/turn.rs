@@ -20,8 +20,9 @@ use std::time::Duration;
 /// So many services loaded and launched are worth giving memory back for at once.
 const MUCH: usize = 200;
 
-/// When nothing has happened for so many nanoseconds, memory is given back.
-const QUIET: u64 = 10_000_000_000;
+/// When nothing has happened for so many nanoseconds, memory is given back: the pages of the program that starting took,
+/// most of all, which the kernel keeps at hand for when they are needed again.
+const QUIET: u64 = 1_000_000_000;
 
 impl Daemon {
     /// Goes on until there is nothing left but a final action.

@@ -250,18 +250,22 @@ impl Guest {
         DebugShell { port, heard: Vec::new() }
     }
 
-    /// Answers sulogin, whose question stands on the console or is about to, and waits for its shell. What is typed
-    /// before it listens is lost, and nothing shows when that is.
+    /// Answers sulogin, whose question stands on the console or is about to, and waits for its shell.
     pub fn answer_sulogin(&mut self, answer: &str) {
         self.expect("to continue): ");
+        self.type_until(answer, "# ");
+    }
+
+    /// Types a line until a text comes: what is typed before somebody listens is lost, and nothing shows when that is.
+    pub fn type_until(&mut self, line: &str, text: &str) {
         let patience = self.machine.scaled(Duration::from_secs(5));
         for _ in 0..10 {
-            self.type_line(answer);
-            if self.machine.expect("# ", patience).is_ok() {
+            self.type_line(line);
+            if self.machine.expect(text, patience).is_ok() {
                 return;
             }
         }
-        panic!("no shell\n{}", self.console());
+        panic!("no `{text}`\n{}", self.console());
     }
 
     /// Waits until `boot` is started after a reboot that the guest was told to do, or several of them.

@@ -135,8 +135,7 @@ fn single_gives_a_shell_and_then_continues_and_lets_nobody_in_where_root_is_lock
     guest.agent.shut_down(Shutdown::Reboot).expect("dinit takes the request");
     guest.expect("root account is locked");
     guest.expect("Press Enter to continue");
-    guest.type_line("");
-    guest.expect("login: ");
+    guest.type_until("", "login: ");
     let limit = guest.machine.scaled(boot_tests::STEP);
     guest.agent.wait_restarted(limit).expect("the guest comes back");
     guest.must_boot();

@@ -1,4 +1,4 @@
-//! What a build and a boot of the base image take, beside what they are measured against.
+//! What a build of the base image takes, beside what it is measured against. What a boot takes: `-p boot-tests --bench boot`.
 //!
 //! `cargo bench -p mkimage --bench image`. The bound of a build is what no builder can do without: unpacking the
 //! same packages by two processes (dpkg-deb(1) of this machine and tar(1)), and one run of mke2fs(8), all in memory
@@ -9,7 +9,7 @@ use std::error::Error;
 use std::ffi::OsString;
 use std::fmt;
 use std::fs;
-use std::io::{self, Read, Write};
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
@@ -23,10 +23,6 @@ use nix::sys::resource::{UsageWho, getrusage};
 
 /// The least of so many runs counts.
 const ROUNDS: usize = 3;
-/// QEMU's processor time from its start to the login prompt with the reference's own example services, seconds,
-/// measured on one machine under TCG.
-const REFERENCE_BOOT: f64 = 9.3;
-
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
 /// Wall-clock and processor time.
@@ -98,20 +94,6 @@ fn main() -> Result<()> {
             write!(out, ", {:.2} times the bound from .debs", ratio(cost, bound))?;
         }
         writeln!(out)?;
-    }
-
-    for (until, measure) in
-        [("the login prompt", prompt as fn(&Path, &Path) -> Result<f64>), ("booted", boot)]
-    {
-        let mut least = f64::INFINITY;
-        for _ in 0..ROUNDS {
-            least = least.min(measure(&manifest, &image)?);
-        }
-        let ratio = least / REFERENCE_BOOT;
-        writeln!(
-            out,
-            "QEMU's CPU time until {until} (TCG)   {least:.2} s, {ratio:.2} times the reference's"
-        )?;
     }
     Ok(())
 }
@@ -233,61 +215,6 @@ fn two_shares(packages: &[PathBuf]) -> Result<[Vec<&Path>; 2]> {
         shares[smaller].push(package);
     }
     Ok(shares)
-}
-
-/// QEMU's processor time in seconds until the serial console asks for a name.
-fn prompt(manifest: &Path, image: &Path) -> Result<f64> {
-    let mut command = mkimage("boot");
-    command.arg(manifest).arg("--output").arg(image).args(["--accelerator", "tcg"]);
-    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn()?;
-    let (mut keyboard, mut screen) =
-        (child.stdin.take().ok_or("no input")?, child.stdout.take().ok_or("no output")?);
-    let mut shown = Vec::new();
-    let mut piece = [0; 4096];
-    while !shown.windows(PROMPT.len()).any(|part| part == PROMPT) {
-        match screen.read(&mut piece)? {
-            0 => return Err(format!("no prompt: {}", String::from_utf8_lossy(&shown)).into()),
-            length => shown.extend_from_slice(&piece[..length]),
-        }
-    }
-    let ticks = ticks_of_children(child.id())?;
-    keyboard.write_all(&[qemu_machine::ESCAPE_KEY])?;
-    io::copy(&mut screen, &mut io::sink())?;
-    child.wait()?;
-    Ok(ticks as f64 / TICKS_A_SECOND)
-}
-
-const PROMPT: &[u8] = b" login: ";
-
-/// The unit of processor times in /proc; see proc_pid_stat(5).
-const TICKS_A_SECOND: f64 = 100.0;
-
-/// What all processes below one have taken so far.
-fn ticks_of_children(parent: u32) -> Result<u64> {
-    let mut ticks = 0;
-    for entry in fs::read_dir("/proc")? {
-        let name = entry?.file_name();
-        let Some(pid) = name.to_str().and_then(|name| name.parse::<u32>().ok()) else { continue };
-        // It may have ended.
-        let Ok(text) = fs::read_to_string(format!("/proc/{pid}/stat")) else { continue };
-        let (_, fields) = text.rsplit_once(')').ok_or("a state without a name")?;
-        let fields: Vec<u64> = fields.split_whitespace().map(|field| field.parse().unwrap_or(0)).collect();
-        if fields.get(1) == Some(&u64::from(parent)) {
-            ticks += fields[11] + fields[12] + ticks_of_children(pid)?;
-        }
-    }
-    Ok(ticks)
-}
-
-/// QEMU's processor time in seconds until the boot was complete, as `mkimage boot` prints it.
-fn boot(manifest: &Path, image: &Path) -> Result<f64> {
-    let mut command = mkimage("boot");
-    command.arg(manifest).arg("--output").arg(image).args(["--accelerator", "tcg", "--exec", "true"]);
-    let output = command.output()?;
-    let text = String::from_utf8(output.stderr)?;
-    let time = text.lines().find_map(|line| line.strip_prefix("Booted (")?.split_once("s of"));
-    let (seconds, _) = time.ok_or_else(|| format!("no boot: {text}"))?;
-    Ok(seconds.parse()?)
 }
 
 fn measured(work: impl FnOnce() -> Result<()>) -> Result<Cost> {

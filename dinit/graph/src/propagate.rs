@@ -249,7 +249,7 @@ impl Graph {
     }
 
     /// Gives a start action that runs up, if that is possible now. A child that has not executed its program yet
-    /// still has our signal handling, and is left alone (LC 8.2).
+    /// still has our signal handling, and is left alone until it has (LC 8.2).
     fn interrupt_start(&mut self, slot: Slot) {
         let record = self.record(slot);
         match (record.spec.kind, record.main) {

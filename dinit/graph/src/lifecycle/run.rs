@@ -5,7 +5,7 @@ use crate::graph::Graph;
 use crate::id::{Instant, RunId, TimerId};
 use crate::record::{Main, Record, Slot, Starting, State, StopCommand, Stopping, Timer};
 use crate::spec::{ConsoleNeed, Kind, Readiness};
-use crate::status::{ExecFailure, ExitStatus, Signal, StopReason};
+use crate::status::{ExecFailure, ExitStatus, Signal, StopReason, Target};
 
 impl Record {
     /// Which of the commands of the service this run is.
@@ -239,8 +239,18 @@ impl Graph {
             Role::Launcher => {}
             Role::StartCommand | Role::ScriptedStopCommand | Role::ServiceStopCommand => {}
         }
-        if let Some(status) = ended {
-            self.main_ended(slot, run, role, status);
+        match ended {
+            Some(status) => self.main_ended(slot, run, role, status),
+            None => self.interrupt_late(slot),
+        }
+    }
+
+    /// A stop that came before the program was executed, and so had to leave the start alone, interrupts it now.
+    fn interrupt_late(&mut self, slot: Slot) {
+        let record = self.record(slot);
+        let is_due = record.forced || record.target == Target::Stopped;
+        if record.state == State::Starting(Starting::Acting) && record.spec.start_interruptible && is_due {
+            self.mark_stop(slot);
         }
     }
 

@@ -10,8 +10,8 @@ use crate::graph::Graph;
 use crate::id::RunId;
 use crate::insert::InsertError;
 use crate::request::{Answer, Refusal, Request};
-use crate::spec::{Dependency, DependencyKind, Description, Kind, Restart, Spec};
-use crate::status::{ExitStatus, ServiceState};
+use crate::spec::{Dependency, DependencyKind, Description, Kind, Readiness, Restart, Spec};
+use crate::status::{ExitStatus, ServiceState, Signal};
 use crate::tests::Trace;
 use crate::tests::world::{Pace, Which, World};
 
@@ -141,6 +141,65 @@ fn nothing_is_launched_while_every_process_is_being_killed() {
     );
     // Its time began when it was launched, not when it wanted to be.
     assert_eq!(world.timers.values().map(|deadline| deadline.0).collect::<Vec<_>>(), [61 * SECOND]);
+}
+
+/// The signals sent since the last look, in order.
+fn signalled(world: &mut World) -> Vec<(RunId, Signal)> {
+    let history = core::mem::take(&mut world.history);
+    let signal = |trace| match trace {
+        Trace::Effect(Effect::Signal { run, signal, .. }) => Some((run, signal)),
+        _ => None,
+    };
+    history.into_iter().filter_map(signal).collect()
+}
+
+/// LC 8.2: a child that has not executed its program is not signalled. The reference lets such a start come to its
+/// end, however long that takes, though the user said that it may be interrupted.
+#[test]
+fn a_stop_before_the_program_is_executed_interrupts_an_interruptible_start_as_soon_as_it_is() {
+    let kinds = [
+        Spec { readiness: Readiness::Notification, ..Spec::new(Kind::Process) },
+        Spec::new(Kind::BgProcess),
+        Spec::new(Kind::Scripted),
+    ];
+    for spec in kinds {
+        let kind = spec.kind;
+        let may = Spec { start_interruptible: true, ..spec.clone() };
+        let mut world = World::new([service("may", may, &[]), service("not", spec, &[])].into());
+        for name in ["may", "not"] {
+            start(&mut world, name);
+            stop(&mut world, name, false);
+        }
+        assert_eq!((signalled(&mut world), state(&world, "may")), (Vec::new(), ServiceState::Starting));
+        for name in ["may", "not"] {
+            let run = main_run(&world, name);
+            world.event(Event::Executed { run });
+        }
+        let run = main_run(&world, "may");
+        assert_eq!(signalled(&mut world), [(run, Signal::INT)], "{kind:?}");
+        assert_eq!(
+            (state(&world, "may"), state(&world, "not")),
+            (ServiceState::Stopping, ServiceState::Starting)
+        );
+        world.event(Event::Exited { run, status: ExitStatus::Killed(Signal::INT) });
+        assert_eq!(state(&world, "may"), ServiceState::Stopped, "{kind:?}");
+    }
+}
+
+/// A release is taken back by a start that comes in time; a pin keeps what has begun.
+#[test]
+fn a_stop_that_is_taken_back_before_the_program_is_executed_interrupts_nothing() {
+    let spec = Spec { start_interruptible: true, ..Spec::new(Kind::Scripted) };
+    let mut world = World::new([service("one", spec, &[])].into());
+    start(&mut world, "one");
+    let service = world.id("one");
+    world.request(Request::Release { service, pin: false });
+    start(&mut world, "one");
+    let run = main_run(&world, "one");
+    world.event(Event::Executed { run });
+    assert_eq!((signalled(&mut world), state(&world, "one")), (Vec::new(), ServiceState::Starting));
+    world.event(Event::Exited { run, status: ExitStatus::Exited(0) });
+    assert_eq!(state(&world, "one"), ServiceState::Started);
 }
 
 #[test]

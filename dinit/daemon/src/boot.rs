@@ -23,6 +23,7 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::OpenOptionsExt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
 /// The signals that the loop reads in every mode.
@@ -34,12 +35,41 @@ const IGNORED: [i32; 4] = [libc::SIGTSTP, libc::SIGTTIN, libc::SIGTTOU, libc::SI
 /// An environment file may have so many bytes; more is a mistake, or a device in its place.
 const LONGEST_ENVIRONMENT: u64 = 1 << 20;
 
-/// Why the daemon does not start. What there is to say has been said in the log.
+/// Why the daemon does not start.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct CannotStart;
+pub(crate) enum CannotStart {
+    /// For a reason that has been said in the log.
+    Told,
+    /// The kernel refused what nothing can go on without.
+    System(Errno),
+    /// A defect of our own came to light.
+    Defect,
+}
+
+impl CannotStart {
+    /// Gives the line for the standard output, whatever the levels of the log (DN 4); empty if all has been said.
+    pub(crate) fn last_words(&self) -> String {
+        match self {
+            Self::Told => String::new(),
+            Self::System(error) => {
+                format!("dinit: unexpected system error during initialisation: {error}\n")
+            }
+            Self::Defect => "dinit: unexpected error during initialisation\n".into(),
+        }
+    }
+}
 
 /// Sets everything up, and loads and starts the services.
 pub(crate) fn start(options: Options, arguments: Vec<Vec<u8>>) -> Result<Daemon, CannotStart> {
+    defects_told(|| begin(options, arguments))
+}
+
+/// Does what starting takes; a defect that this brings to light is a reason not to start like others.
+fn defects_told<T>(act: impl FnOnce() -> Result<T, CannotStart>) -> Result<T, CannotStart> {
+    catch_unwind(AssertUnwindSafe(act)).unwrap_or(Err(CannotStart::Defect))
+}
+
+fn begin(options: Options, arguments: Vec<Vec<u8>>) -> Result<Daemon, CannotStart> {
     let manager = options.manager;
     if manager {
         open_console();
@@ -55,9 +85,9 @@ pub(crate) fn start(options: Options, arguments: Vec<Vec<u8>>) -> Result<Daemon,
     log.start_console();
     let cgroup_base = find_cgroup_base(&options, &mut log);
     let (reactor, signals) = reactor(manager).map_err(|error| {
-        log.message(Level::Error, format!("unexpected system error during initialisation: {error}"));
         log.flush();
-        CannotStart
+        log.leave_console();
+        CannotStart::System(error)
     })?;
     let control = Control::new(paths::control_socket(&options, &around));
     let mut daemon = Daemon {
@@ -100,13 +130,15 @@ pub(crate) fn start(options: Options, arguments: Vec<Vec<u8>>) -> Result<Daemon,
         is_full: false,
         log_waits: [false; 2],
     };
-    match daemon.set_up() {
-        Ok(()) => Ok(daemon),
-        Err(CannotStart) => {
+    match daemon.guarded(Daemon::set_up) {
+        Some(Ok(())) => Ok(daemon),
+        // Process 1 would take the machine with it; it goes on with what it has.
+        None if manager => Ok(daemon),
+        outcome => {
             daemon.log.flush();
             daemon.close_control_socket();
             daemon.log.leave_console();
-            Err(CannotStart)
+            Err(outcome.and_then(Result::err).unwrap_or(CannotStart::Defect))
         }
     }
 }
@@ -128,7 +160,7 @@ impl Daemon {
         {
             self.log.message(Level::Error, text);
             if !manager {
-                return Err(CannotStart);
+                return Err(CannotStart::Told);
             }
         }
         self.read_environment_file()?;
@@ -138,6 +170,7 @@ impl Daemon {
     }
 
     fn start_services(&mut self) {
+        crate::MEMORY.hold_out();
         let mut names = self.settings.options.services.clone();
         if names.is_empty() {
             names.push(b"boot".to_vec());
@@ -177,7 +210,7 @@ impl Daemon {
                 let reason = format!("': {}", error_text(&error));
                 let text = [b"Cannot read environment file '", path, reason.as_bytes()].concat();
                 self.log.message(Level::Error, text);
-                if manager { Ok(()) } else { Err(CannotStart) }
+                if manager { Ok(()) } else { Err(CannotStart::Told) }
             }
         }
     }
@@ -189,7 +222,7 @@ impl Daemon {
             Err(error) => {
                 self.log.message(Level::Error, error.text());
                 // Process 1 goes on without a socket (DN DIV 2).
-                if self.settings.options.manager { Ok(()) } else { Err(CannotStart) }
+                if self.settings.options.manager { Ok(()) } else { Err(CannotStart::Told) }
             }
         }
     }
@@ -317,4 +350,17 @@ fn read_environment(path: &Path, manager: bool) -> io::Result<Vec<u8>> {
         return Err(io::ErrorKind::FileTooLarge.into());
     }
     Ok(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_defect_that_shows_while_starting_is_a_reason_not_to_start() {
+        let reason = defects_told::<()>(|| panic!("a defect made by the test")).unwrap_err();
+        assert_eq!(reason.last_words(), "dinit: unexpected error during initialisation\n");
+        assert_eq!(CannotStart::Told.last_words(), "");
+        assert_eq!(defects_told(|| Ok(1)), Ok(1));
+    }
 }

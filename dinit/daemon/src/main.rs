@@ -35,7 +35,8 @@ use std::process::ExitCode;
 
 /// Keeps small requests from failing when there is no memory; see [`daemon::Daemon::is_short_of_memory`].
 #[global_allocator]
-static MEMORY: dinit_sys::reserve::Reserve = dinit_sys::reserve::Reserve::new();
+static MEMORY: dinit_sys::reserve::Reserve =
+    dinit_sys::reserve::Reserve::new(b"dinit: out-of-memory during initialisation\n");
 
 fn main() -> ExitCode {
     let arguments: Vec<Vec<u8>> = std::env::args_os().map(OsStringExt::into_vec).collect();
@@ -62,7 +63,10 @@ fn main() -> ExitCode {
             }
             ExitCode::SUCCESS
         }
-        Err(boot::CannotStart) => ExitCode::FAILURE,
+        Err(reason) => {
+            let _ = std::io::stdout().write_all(reason.last_words().as_bytes());
+            ExitCode::FAILURE
+        }
     }
 }
 

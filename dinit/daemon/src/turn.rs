@@ -47,7 +47,7 @@ impl Daemon {
     }
 
     /// Does something; gives nothing if that brought a defect to light, which is survived.
-    fn guarded<T>(&mut self, act: impl FnOnce(&mut Self) -> T) -> Option<T> {
+    pub(crate) fn guarded<T>(&mut self, act: impl FnOnce(&mut Self) -> T) -> Option<T> {
         let outcome = catch_unwind(AssertUnwindSafe(|| act(self)));
         if outcome.is_err() {
             self.survive();

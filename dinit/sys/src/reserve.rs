@@ -3,7 +3,8 @@
 //! A process that must not end, such as process 1, takes it as its global allocator. While [`is_low`] says so, it takes
 //! on nothing new and lets go of what it can; meanwhile the reserve keeps what cannot fail from failing. Large requests
 //! are not met, so that growth that is tried beforehand (`try_reserve`) is refused in good order. With the reserve used
-//! up too, a small request waits for memory instead of ending the process.
+//! up too, a small request waits for memory instead of ending the process. All that holds from [`Reserve::hold_out`] on; what is
+//! missing before is said, and ends the process: it has nothing to lose yet.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::UnsafeCell;
@@ -27,6 +28,9 @@ pub struct Reserve {
     used: UnsafeCell<[bool; BLOCKS]>,
     is_locked: AtomicBool,
     is_low: AtomicBool,
+    holds_out: AtomicBool,
+    /// What is printed when there is no memory before the process holds out.
+    last_words: &'static [u8],
 }
 
 #[repr(align(4096))]
@@ -36,15 +40,23 @@ struct Area(UnsafeCell<[u8; BLOCK * BLOCKS]>);
 unsafe impl Sync for Reserve {}
 
 impl Reserve {
-    /// Makes the allocator; its memory costs nothing before it is used.
+    /// Makes the allocator; its memory costs nothing before it is used. The words go to the standard output, and the
+    /// process ends with status 1, when there is no memory before it [holds out](Self::hold_out).
     #[must_use]
-    pub const fn new() -> Self {
+    pub const fn new(last_words: &'static [u8]) -> Self {
         Self {
             area: Area(UnsafeCell::new([0; BLOCK * BLOCKS])),
             used: UnsafeCell::new([false; BLOCKS]),
             is_locked: AtomicBool::new(false),
             is_low: AtomicBool::new(false),
+            holds_out: AtomicBool::new(false),
+            last_words,
         }
+    }
+
+    /// Has requests that cannot be met refused, or wait, from now on.
+    pub fn hold_out(&self) {
+        self.holds_out.store(true, Ordering::Relaxed);
     }
 
     /// Says whether a part of the reserve is in use.
@@ -81,6 +93,7 @@ impl Reserve {
     /// Meets a request that the C library could not.
     fn meet(&self, layout: Layout) -> *mut u8 {
         if layout.size() > LARGEST {
+            self.may_lack();
             return ptr::null_mut();
         }
         loop {
@@ -89,12 +102,24 @@ impl Reserve {
                 self.is_low.store(true, Ordering::Relaxed);
                 return piece;
             }
+            self.may_lack();
             std::thread::sleep(PAUSE);
             // SAFETY: the layout is that of the request, which the caller vouches for.
             let memory = unsafe { System.alloc(layout) };
             if !memory.is_null() {
                 return memory;
             }
+        }
+    }
+
+    /// Ends the process unless it holds out without the memory that is missing.
+    fn may_lack(&self) {
+        if !self.holds_out.load(Ordering::Relaxed) {
+            let (words, length) = (self.last_words.as_ptr().cast(), self.last_words.len());
+            // SAFETY: the words are readable for their whole length.
+            unsafe { libc::write(libc::STDOUT_FILENO, words, length) };
+            // SAFETY: `_exit` has no requirements, and runs nothing that could ask for memory.
+            unsafe { libc::_exit(1) };
         }
     }
 
@@ -115,12 +140,6 @@ impl Reserve {
         let result = act(unsafe { &mut *self.used.get() });
         self.is_locked.store(false, Ordering::Release);
         result
-    }
-}
-
-impl Default for Reserve {
-    fn default() -> Self {
-        Self::new()
     }
 }
 
@@ -169,7 +188,7 @@ mod tests {
 
     #[test]
     fn pieces_do_not_overlap_and_the_reserve_is_whole_again_once_all_are_back() {
-        let reserve = Box::leak(Box::new(Reserve::new()));
+        let reserve = Box::leak(Box::new(Reserve::new(b"")));
         reserve.is_low.store(true, Ordering::Relaxed);
         let layouts = [1, 512, 513, 5000, LARGEST].map(|size| Layout::from_size_align(size, 8).unwrap());
         let pieces: Vec<(*mut u8, Layout)> =

@@ -2,6 +2,7 @@
 
 use crate::world::{World, start};
 use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::ExitStatusExt;
 
 const OK: &str = "type = internal\n";
 
@@ -191,4 +192,50 @@ fn faulty_lines_of_the_environment_file_are_reported_and_skipped() {
         "[STOPPD] ok",
     ]);
     assert_eq!(world.read("out"), "12\n");
+}
+
+/// Runs a daemon below a limit of `ulimit`, which the loader of the program has to bear, too.
+fn run_limited(world: &World, limit: &str, words: &[&str]) -> crate::world::Finished {
+    let inner = world.command(words);
+    let mut command = std::process::Command::new("/bin/sh");
+    command.arg("-c").arg(format!("ulimit {limit}; exec \"$@\"")).arg("sh").arg(inner.get_program());
+    command.args(inner.get_args()).current_dir(world.path(""));
+    command.env_clear().envs((0..20).map(|number| (format!("V{number}"), "x".repeat(100_000))));
+    start(command).finish()
+}
+
+/// DN 4: it is said on the standard output itself, so that no level of the log can keep it back.
+#[test]
+fn a_daemon_that_the_kernel_refuses_what_it_needs_says_so_at_any_level() {
+    let world = World::new();
+    let told = (3..64).map(|count| run_limited(&world, &format!("-n {count}"), &["-q"])).find(|finished| {
+        let is_loaded = !finished.stderr.contains("shared librar");
+        is_loaded && !finished.stdout.is_empty()
+    });
+    told.unwrap()
+        .assert_failure()
+        .assert_lines(&["dinit: unexpected system error during initialisation: Too many open files"]);
+}
+
+#[test]
+fn a_daemon_without_memory_to_begin_with_says_so() {
+    let world = World::new();
+    world.service("ok", OK);
+    let mut told = 0;
+    // In steps smaller than its variables, so that one of the limits lets it begin and then stands in its way.
+    for kilobytes in (2_000..40_000).step_by(500) {
+        let finished = run_limited(&world, &format!("-v {kilobytes}"), &["-q", "nothing"]);
+        let is_begun = finished.status.code().is_some_and(|code| code <= 1) && finished.stderr.is_empty();
+        if is_begun && finished.status.success() {
+            break;
+        } else if is_begun {
+            finished.assert_failure().assert_lines(&["dinit: out-of-memory during initialisation"]);
+            told += 1;
+        } else {
+            // Then the program could not even be loaded.
+            assert!(!finished.stderr.contains("memory allocation"), "{finished:?}");
+            assert_ne!(finished.status.signal(), Some(libc::SIGABRT), "{finished:?}");
+        }
+    }
+    assert!(told > 0);
 }

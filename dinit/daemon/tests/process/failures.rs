@@ -1,6 +1,7 @@
 //! Processes that cannot be launched, end too early, or do not end: rows B18 to B33, B41.
 
-use crate::world::World;
+use crate::world::{World, start};
+use dinit_protocol::{Detail, ExecStage, ServiceName};
 
 #[test]
 fn b18_a_program_that_is_not_there() {
@@ -32,20 +33,85 @@ fn b20_a_log_file_that_cannot_be_opened() {
     ]);
 }
 
-#[test]
-fn every_other_stage_of_launching_has_its_text() {
-    let world = World::new();
-    for (name, setting, text) in [
-        ("group", "run-in-cgroup = /none/such", "entering cgroup: No such file or directory"),
-        ("limit", "rlimit-nofile = 5:1", "setting resource limits: Invalid argument"),
-        ("fd", "ready-notification = pipefd:2000000000", "arranging file descriptors: Bad file descriptor"),
-    ] {
-        world.service(name, &format!("type = process\ncommand = /bin/true\n{setting}\n"));
-        world.run(&[name]).assert_success().assert_lines(&[
-            &format!("dinit: {name}: execution failed - {text}"),
-            &format!("[FAILED] {name}"),
-        ]);
+/// A service, the setting that it cannot be launched with, what the log says of it, and the stage and error as clients
+/// are told them.
+type Case<'a> = (&'a str, &'a str, &'a str, (u16, i32));
+
+/// Has a daemon start services that cannot be launched, all at once, and checks what it says of each.
+fn assert_launches_fail(world: &World, mut command: std::process::Command, cases: &[Case<'_>]) {
+    let mut expected = vec!["[  OK  ] ok".to_owned(), "[STOPPD] ok".to_owned()];
+    world.service("ok", "type = internal\n");
+    for (name, setting, text, _) in cases {
+        world.service(name, &format!("type = process\n{setting}\n"));
+        expected.push(format!("dinit: {name}: execution failed - {text}"));
+        expected.push(format!("[FAILED] {name}"));
     }
+    command.args(cases.iter().map(|(name, ..)| name)).arg("ok");
+    let daemon = start(command);
+    daemon.expect_times("[FAILED] ", cases.len());
+    let mut connection = world.connect();
+    for (name, _, _, (stage, errno)) in cases {
+        let service = connection.load(&ServiceName::new(name.as_bytes()).unwrap()).unwrap().unwrap().handle;
+        let detail = connection.status(service).unwrap().detail;
+        assert_eq!(detail, Detail::ExecFailed { stage: ExecStage(*stage), errno: *errno }, "{name}");
+    }
+    // They are under way at once, so that the lines come in any order.
+    let finished = daemon.stop();
+    let mut lines: Vec<&str> = finished.stdout.lines().collect();
+    lines.sort_unstable();
+    expected.sort_unstable();
+    assert_eq!(lines, expected);
+}
+
+#[test]
+fn every_stage_at_which_anybody_can_fail_has_its_text_and_number() {
+    use libc::{EACCES, EBADF, EINVAL, EISDIR, ENOENT, ENOTDIR};
+    let world = World::new();
+    std::fs::write(world.path("data"), "data").unwrap();
+    let mut command = world.command(&[]);
+    command.env("PATH", "/usr/bin:/bin");
+    let cases: [Case<'_>; 9] = [
+        (
+            "fd",
+            "command = /bin/true\nready-notification = pipefd:2000000000",
+            "arranging file descriptors: Bad file descriptor",
+            (0, EBADF),
+        ),
+        (
+            "directory",
+            "command = /bin/true\nworking-dir = data",
+            "changing directory: Not a directory",
+            (5, ENOTDIR),
+        ),
+        (
+            "group",
+            "command = /bin/true\nrun-in-cgroup = /none/such",
+            "entering cgroup: No such file or directory",
+            (7, ENOENT),
+        ),
+        (
+            "below",
+            "command = /bin/true\nrun-in-cgroup = none/such",
+            "entering cgroup: No such file or directory",
+            (7, ENOENT),
+        ),
+        (
+            "limit",
+            "command = /bin/true\nrlimit-nofile = 5:1",
+            "setting resource limits: Invalid argument",
+            (8, EINVAL),
+        ),
+        ("log", "command = /bin/true\nlogfile = ..", "opening log file: Is a directory", (10, EISDIR)),
+        (
+            "gone",
+            "command = gone-from-every-path",
+            "executing command: No such file or directory",
+            (18, ENOENT),
+        ),
+        ("denied", "command = ../data", "executing command: Permission denied", (18, EACCES)),
+        ("under", "command = ../data/x", "executing command: Not a directory", (18, ENOTDIR)),
+    ];
+    assert_launches_fail(&world, command, &cases);
 }
 
 #[test]
@@ -278,36 +344,37 @@ fn a_stop_command_that_takes_too_long_is_named_by_its_own_pid() {
 
 #[test]
 fn what_only_root_may_do_fails_at_its_stage() {
+    use libc::{EACCES, EPERM};
     let world = World::new();
     crate::launching::open_up(&world);
-    let mut expected = Vec::new();
     let settings = [
-        ("user", "run-as = 0", "setting user/group ID: Operation not permitted"),
-        ("group", "run-as = daemon", "setting user/group ID: Operation not permitted"),
-        ("ambient", "capabilities = ^cap_sys_admin", "setting capabilities: Operation not permitted"),
-        ("bits", "securebits = noroot", "setting capabilities: Operation not permitted"),
-        ("io", "ioprio = realtime:0", "setting I/O priority: Operation not permitted"),
-        ("oom", "oom-score-adj = -1000", "setting I/O priority: Permission denied"),
-        ("nice", "nice = -20", "setting I/O priority: Permission denied"),
-        ("hard", "rlimit-nofile = :2000000000", "setting resource limits: Operation not permitted"),
+        (
+            "owner",
+            "logfile = ../log\nlogfile-uid = 0",
+            "setting up standard input/output descriptors",
+            (6, EPERM),
+        ),
+        ("user", "run-as = 0", "setting user/group ID", (9, EPERM)),
+        ("group", "run-as = daemon", "setting user/group ID", (9, EPERM)),
+        ("ambient", "capabilities = ^cap_sys_admin", "setting capabilities", (11, EPERM)),
+        ("bounding", "capabilities = !cap_sys_admin", "setting capabilities", (11, EPERM)),
+        ("bits", "securebits = noroot", "setting capabilities", (11, EPERM)),
+        ("io", "ioprio = realtime:0", "setting I/O priority", (12, EPERM)),
+        ("oom", "oom-score-adj = -1000", "setting I/O priority", (12, EACCES)),
+        ("nice", "nice = -20", "setting I/O priority", (12, EACCES)),
+        ("hard", "rlimit-nofile = :2000000000", "setting resource limits", (8, EPERM)),
     ];
-    for (name, setting, text) in settings {
-        world.service(name, &format!("type = process\ncommand = /bin/true\n{setting}\n"));
-        expected.push(format!("dinit: {name}: execution failed - {text}"));
-        expected.push(format!("[FAILED] {name}"));
-    }
-    let names = settings.map(|(name, _, _)| name);
-    let mut command = world.command(&names);
+    let cases = settings.map(|(name, setting, stage, (number, errno))| {
+        let why = if errno == EACCES { "Permission denied" } else { "Operation not permitted" };
+        (name, format!("command = /bin/true\n{setting}"), format!("{stage}: {why}"), (number, errno))
+    });
+    let mut command = world.command(&[]);
     if dinit_sys::process::real_uid() == 0 {
         let inner = command;
         command = std::process::Command::new("setpriv");
         command.args(["--reuid=65534", "--regid=65534", "--clear-groups"]).arg(inner.get_program());
         command.args(inner.get_args()).current_dir(world.path(""));
     }
-    // All are under way at once, so that the lines come in any order.
-    let finished = crate::world::start(command).finish();
-    let mut lines: Vec<&str> = finished.assert_success().stdout.lines().collect();
-    lines.sort_unstable();
-    expected.sort_unstable();
-    assert_eq!(lines, expected);
+    let cases = cases.each_ref().map(|(name, setting, text, told)| (*name, &**setting, &**text, *told));
+    assert_launches_fail(&world, command, &cases);
 }

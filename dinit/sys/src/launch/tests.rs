@@ -29,22 +29,32 @@ fn plan<'a>(command: &[&str], output: BorrowedFd<'a>) -> Plan<'a> {
     }
 }
 
+/// Makes the child of a plan and gives it with what the status pipe said.
+fn launch(plan: Plan<'_>) -> (Pid, ExecStatus) {
+    let mut launched = spawn(plan).unwrap();
+    descriptor::set_nonblocking(&launched.status, false).unwrap();
+    let status = launched.status.read();
+    assert!(status.is_last() || launched.status.read() == ExecStatus::Over);
+    (launched.pid, status)
+}
+
+fn await_success(pid: Pid) {
+    let mut raw = 0;
+    // SAFETY: the status is writable.
+    unsafe { libc::waitpid(pid, &mut raw, 0) };
+    assert!(std::process::ExitStatus::from_raw(raw).success());
+}
+
 /// Runs the plan to its end and gives what the status pipe said and what was printed.
 fn run(change: impl for<'a> FnOnce(&mut Plan<'a>), command: &[&str]) -> (ExecStatus, String) {
     let (reader, writer) = descriptor::pipe().unwrap();
     let mut plan = plan(command, writer.as_fd());
     change(&mut plan);
-    let mut launched = spawn(plan).unwrap();
+    let (pid, status) = launch(plan);
     drop(writer);
-    descriptor::set_nonblocking(&launched.status, false).unwrap();
-    let status = launched.status.read();
-    assert!(status.is_last() || launched.status.read() == ExecStatus::Over);
     let mut text = String::new();
     std::fs::File::from(reader).read_to_string(&mut text).unwrap();
-    let mut raw = 0;
-    // SAFETY: the status is writable.
-    unsafe { libc::waitpid(launched.pid, &mut raw, 0) };
-    assert!(std::process::ExitStatus::from_raw(raw).success(), "{text}");
+    await_success(pid);
     (status, text)
 }
 
@@ -124,4 +134,107 @@ fn a_script_without_interpreter_line_is_run_by_the_shell() {
     std::fs::set_permissions(&script, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
     let (status, text) = run(|_| {}, &[script.to_str().unwrap(), "x"]);
     assert_eq!((status, text.as_str()), (ExecStatus::Executed, "from shell x\n"));
+}
+
+/// A system call, and what one of its arguments must be.
+type Call = (libc::c_long, Option<(u32, i32)>);
+
+/// What a case has different in its plan.
+type Change = fn(&mut Plan<'_>);
+
+/// What the tests have system calls fail with: no step of a launch fails so by itself.
+const FAULT: Errno = Errno(libc::EXFULL);
+
+/// Has a system call of this thread and its children fail.
+fn break_call((number, argument): Call) {
+    let statement = |code, operand| libc::sock_filter { code, jt: 0, jf: 0, k: operand };
+    let skip_unless = |operand, jf| libc::sock_filter { code: 0x15, jt: 0, jf, k: operand };
+    let mut filter = vec![statement(0x20, 0), skip_unless(number as u32, 1)];
+    if let Some((index, value)) = argument {
+        filter[1].jf = 3;
+        filter.extend([statement(0x20, 16 + 8 * index), skip_unless(value as u32, 1)]);
+    }
+    filter.push(statement(0x06, libc::SECCOMP_RET_ERRNO | FAULT.0 as u32));
+    filter.push(statement(0x06, libc::SECCOMP_RET_ALLOW));
+    let program = libc::sock_fprog { len: filter.len() as u16, filter: filter.as_mut_ptr() };
+    // SAFETY: this only keeps the thread from gaining privileges, without which it may not have a filter.
+    let kept = unsafe { libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) };
+    // SAFETY: the program points to `len` instructions that live until the call returns.
+    let set =
+        unsafe { libc::syscall(libc::SYS_seccomp, libc::SECCOMP_SET_MODE_FILTER, 0, &raw const program) };
+    assert_eq!((kept, set), (0, 0), "{}", last());
+}
+
+/// Nothing can fail at the stages `ReadEnvironment` and `SetVariable`: the environment is composed beforehand.
+#[test]
+fn whatever_system_call_of_the_child_fails_is_told_with_its_stage() {
+    use libc::*;
+    const READ: Option<(u32, i32)> = Some((2, O_RDONLY | O_CLOEXEC));
+    const WRITTEN: Option<(u32, i32)> = Some((2, O_WRONLY | O_CLOEXEC));
+    const CREATED: Option<(u32, i32)> = Some((3, 0o600));
+    let as_it_is = |_: &mut Plan<'_>| {};
+    let cases: [(Stage, Call, Change); 23] = [
+        (Stage::ArrangeDescriptors, (SYS_dup3, Some((1, 0))), as_it_is),
+        (Stage::ArrangeDescriptors, (SYS_dup3, Some((1, 7))), as_it_is),
+        (Stage::ActivationSocket, (SYS_dup3, Some((1, 3))), as_it_is),
+        (Stage::ControlSocket, (SYS_fcntl, Some((1, F_SETFD))), as_it_is),
+        (Stage::ChangeDirectory, (SYS_chdir, None), as_it_is),
+        (Stage::OpenLogFile, (SYS_openat, CREATED), as_it_is),
+        (Stage::StandardDescriptors, (SYS_fchown, None), as_it_is),
+        (Stage::StandardDescriptors, (SYS_fchmod, None), as_it_is),
+        (Stage::StandardDescriptors, (SYS_dup3, Some((1, 1))), as_it_is),
+        (Stage::StandardDescriptors, (SYS_dup3, Some((1, 2))), as_it_is),
+        (Stage::StandardDescriptors, (SYS_openat, READ), |plan| {
+            plan.standard = Standard::Detached { input: None, output: Output::Discard };
+        }),
+        (Stage::StandardDescriptors, (SYS_setsid, None), as_it_is),
+        (Stage::ResourceLimits, (SYS_prlimit64, None), as_it_is),
+        (Stage::SetPriority, (SYS_setpriority, None), as_it_is),
+        (Stage::SetPriority, (SYS_ioprio_set, None), as_it_is),
+        (Stage::SetPriority, (SYS_openat, WRITTEN), as_it_is),
+        (Stage::EnterCgroup, (SYS_openat, WRITTEN), |plan| {
+            (plan.nice, plan.oom_score_adjustment) = (None, None);
+        }),
+        (Stage::SetIdentity, (SYS_setgroups, None), |plan| {
+            plan.identity = Some(Identity { uid: 0, gid: 0, groups: Vec::new() });
+        }),
+        (Stage::SetCapabilities, (SYS_capget, None), as_it_is),
+        (Stage::SetCapabilities, (SYS_capset, None), as_it_is),
+        (Stage::SetCapabilities, (SYS_prctl, Some((0, PR_SET_SECUREBITS))), as_it_is),
+        (Stage::SetCapabilities, (SYS_prctl, Some((0, PR_SET_NO_NEW_PRIVS))), |plan| plan.securebits = None),
+        (Stage::Execute, (SYS_execve, None), |plan| plan.securebits = None),
+    ];
+    let directory = tempfile::tempdir().unwrap();
+    let log = CString::new(directory.path().join("log").to_str().unwrap()).unwrap();
+    let (reader, writer) = descriptor::pipe().unwrap();
+    let (ours, theirs) = crate::socket::pair().unwrap();
+    for (stage, call, change) in cases {
+        // All that a plan can ask for, but what only root may have.
+        let log = LogFile { path: log.clone(), uid: Some(u32::MAX), gid: Some(u32::MAX), mode: 0o600 };
+        let mut plan = Plan {
+            directory: Some(c"/".into()),
+            standard: Standard::Detached { input: Some(reader.as_fd()), output: Output::File(log) },
+            readiness: Some(Readiness { pipe: writer.as_fd(), number: Some(7), variable: None }),
+            activation: Some(theirs.as_fd()),
+            control: Some(ours.as_fd()),
+            limits: vec![Limit { resource: Resource::CoreSize, soft: Some(0), hard: None }],
+            nice: Some(5),
+            io_priority: Some(2 << 13 | 5),
+            oom_score_adjustment: Some(1000),
+            cgroup: Some(Cgroup::Procs(c"/dev/null".into())),
+            securebits: Some(0),
+            no_new_privileges: true,
+            ..plan(&["true"], writer.as_fd())
+        };
+        change(&mut plan);
+        let (pid, status) = std::thread::scope(|scope| {
+            let broken = move || {
+                break_call(call);
+                launch(plan)
+            };
+            scope.spawn(broken).join().unwrap()
+        });
+        await_success(pid);
+        assert_eq!(status, ExecStatus::Failed(stage, FAULT), "{call:?}");
+    }
 }

@@ -26,7 +26,7 @@ const UMOUNT: &str = "/bin/umount";
 const SIGTERM: i32 = 15;
 const SIGKILL: i32 = 9;
 
-/// How long processes have between being asked and being made to end.
+/// How long processes have between being asked and being made to end; less only if none is left.
 const GRACE: Duration = Duration::from_secs(1);
 
 /// What is left to do when all is done.
@@ -61,6 +61,8 @@ pub(crate) trait Machine {
     fn signal_all(&mut self, signal: i32);
     /// Lets time pass, while the console takes what it will.
     fn pass_time(&mut self, time: Duration, console: &mut Console);
+    /// Does the same, but no longer than there is a process besides this one, as far as that can be known.
+    fn outlast_processes(&mut self, time: Duration, console: &mut Console);
     /// Says whether there is a file at the path (or a link), and then whether anybody may execute it.
     fn is_executable(&mut self, path: &str) -> Option<bool>;
     /// Runs a program to its end, with its output going to the console.
@@ -116,7 +118,7 @@ fn say(machine: &mut dyn Machine, console: &mut Console, line: &str) {
 fn end_processes(machine: &mut dyn Machine, console: &mut Console) {
     say(machine, console, "Sending TERM/KILL to all processes...");
     machine.signal_all(SIGTERM);
-    machine.pass_time(GRACE, console);
+    machine.outlast_processes(GRACE, console);
     machine.signal_all(SIGKILL);
 }
 

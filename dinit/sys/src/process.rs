@@ -39,6 +39,13 @@ pub fn reap() -> Result<Option<Ended>, Errno> {
     }
 }
 
+/// Says whether this process has no child at all, neither one that runs nor one whose end is not collected.
+///
+/// To process 1 that means that it is alone in its namespace, but for what was brought in from outside.
+pub fn is_childless() -> bool {
+    wait(libc::P_ALL, 0, libc::WEXITED | libc::WNOHANG | libc::WNOWAIT) == Err(Errno(libc::ECHILD))
+}
+
 /// Finds out what a process id is to us, without collecting anything.
 pub fn kinship(pid: Pid) -> Kinship {
     if pid <= 0 {
@@ -165,6 +172,15 @@ mod tests {
         assert_eq!(kinship(own_pid()), Kinship::Stranger);
         assert_eq!(kinship(0), Kinship::Nobody);
         assert_eq!(kinship(i32::MAX), Kinship::Nobody);
+    }
+
+    #[test]
+    fn a_child_is_one_until_its_end_is_collected() {
+        let mut child = std::process::Command::new("true").spawn().unwrap();
+        // WNOWAIT leaves it to be collected.
+        wait(libc::P_PID, child.id() as libc::id_t, libc::WEXITED | libc::WNOWAIT).unwrap();
+        assert!(!is_childless());
+        child.wait().unwrap();
     }
 
     #[test]

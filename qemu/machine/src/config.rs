@@ -259,10 +259,11 @@ fn add_processor(line: &mut Line, config: &Config) {
     line.pair("-smp", processors);
 }
 
-/// Without five-level paging and protection keys the translator needs a quarter less time. Before QEMU 8 a 6.12
+/// Without five-level paging and protection keys the translator needs a quarter less time; without virtualization
+/// extensions, which the translator would have to emulate, the guest does not load KVM. Before QEMU 8 a 6.12
 /// kernel panics now and then right behind a `cmpxchg16b`, so the guest is not shown that instruction.
 fn tcg_processor(version: Version) -> &'static str {
-    if version.major < 8 { "max,la57=off,pku=off,cx16=off" } else { "max,la57=off,pku=off" }
+    if version.major < 8 { "max,la57=off,pku=off,svm=off,cx16=off" } else { "max,la57=off,pku=off,svm=off" }
 }
 
 /// Linux counts timer interrupts against a delay loop when it starts, and panics when there are too few of them, as
@@ -301,7 +302,8 @@ fn add_channels(line: &mut Line, config: &Config, places: &Places) {
     if config.channels.is_empty() {
         return;
     }
-    line.pair("-device", "virtio-serial-pci");
+    // Each possible port costs the guest two queues; the first one is for a console.
+    line.pair("-device", format!("virtio-serial-pci,max_ports={}", config.channels.len() + 1));
     for (index, (name, path)) in config.channels.iter().zip(&places.channels).enumerate() {
         let id = format!("channel{index}");
         line.socket(&id, path);
@@ -413,7 +415,7 @@ mod tests {
     #[test]
     fn the_smallest_machine_has_a_console_and_a_monitor() {
         let expected = "qemu -nodefaults -no-user-config -machine pc,usb=off,vmport=off -accel tcg,thread=multi \
-                        -cpu max,la57=off,pku=off -smp 2 -m 512 -kernel /k -append 'console=ttyS0 no_timer_check' -display none \
+                        -cpu max,la57=off,pku=off,svm=off -smp 2 -m 512 -kernel /k -append 'console=ttyS0 no_timer_check' -display none \
                         -vga none -chardev stdio,id=console,signal=off -serial chardev:console \
                         -chardev socket,id=qmp,server=off,path=/t/qmp -mon chardev=qmp,mode=control \
                         -nic none -no-reboot";
@@ -444,7 +446,7 @@ mod tests {
                         -display none -vga std -chardev stdio,id=console,signal=off -serial chardev:console \
                         -chardev socket,id=serial1,server=on,wait=off,path=/s,,1 -serial chardev:serial1 \
                         -chardev socket,id=qmp,server=off,path=/t/qmp -mon chardev=qmp,mode=control \
-                        -device virtio-serial-pci \
+                        -device virtio-serial-pci,max_ports=3 \
                         -chardev socket,id=channel0,server=off,path=/t/channel0 \
                         -device virtserialport,chardev=channel0,name=agent \
                         -chardev socket,id=channel1,server=off,path=/t/channel1 \
@@ -504,7 +506,7 @@ mod tests {
     #[test]
     fn counting_instructions_means_one_processor_and_a_virtual_clock() {
         let text = line(&config(Accelerator::TcgCounting { shift: 1 }));
-        let expected = "-accel tcg,thread=single -cpu max,la57=off,pku=off -icount shift=1,sleep=off \
+        let expected = "-accel tcg,thread=single -cpu max,la57=off,pku=off,svm=off -icount shift=1,sleep=off \
                         -rtc clock=vm -smp 1 ";
         assert!(text.contains(expected), "{text}");
     }
@@ -513,6 +515,6 @@ mod tests {
     fn a_qemu_before_version_8_hides_cmpxchg16b_from_the_guest() {
         let mut old = config(Accelerator::Tcg);
         old.version = Version { major: 7, minor: 2 };
-        assert!(line(&old).contains("-cpu max,la57=off,pku=off,cx16=off "));
+        assert!(line(&old).contains("-cpu max,la57=off,pku=off,svm=off,cx16=off "));
     }
 }

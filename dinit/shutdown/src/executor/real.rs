@@ -10,8 +10,9 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use dinit_sys::signal::{self, Mask, SignalDescriptor};
 use dinit_sys::system::{self, KernelEnd};
-use dinit_sys::{Errno, descriptor, error_text, pidfd, process, signal, swap};
+use dinit_sys::{Errno, descriptor, error_text, pidfd, process, swap};
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
@@ -53,6 +54,28 @@ impl RealMachine {
         let _ = poll(&mut watched, timeout);
     }
 
+    /// Keeps the console going until the time is over, or something is so, which a signal may have made so.
+    fn wait_until(
+        &mut self,
+        time: Duration,
+        console: &mut Console,
+        signals: Option<&SignalDescriptor>,
+        mut is_so: impl FnMut() -> bool,
+    ) {
+        let end = Instant::now() + time;
+        loop {
+            self.pump(console);
+            // A signal that comes after the question has been answered ends the wait for it.
+            while let Some(Ok(Some(_))) = signals.map(SignalDescriptor::next) {}
+            let left = end.saturating_duration_since(Instant::now());
+            if left.is_zero() || is_so() {
+                return;
+            }
+            let watched: Vec<_> = signals.into_iter().map(AsFd::as_fd).collect();
+            self.wait(&watched, console, Some(left));
+        }
+    }
+
     /// Shows the output of a child until it has ended.
     fn show_output(&mut self, child: &mut Child, output: &mut File, watch: &OwnedFd, console: &mut Console) {
         let mut is_open = true;
@@ -85,7 +108,7 @@ fn receive(output: &mut File, console: &mut Console) -> bool {
 
 impl Machine for RealMachine {
     fn block_signals(&mut self) {
-        let _ = signal::block(signal::Mask::ALL);
+        let _ = signal::block(Mask::ALL);
     }
 
     fn open_console(&mut self) {
@@ -124,14 +147,18 @@ impl Machine for RealMachine {
     }
 
     fn pass_time(&mut self, time: Duration, console: &mut Console) {
-        let end = Instant::now() + time;
-        loop {
-            self.pump(console);
-            let left = end.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                return;
-            }
-            self.wait(&[], console, Some(left));
+        self.wait_until(time, console, None, || false);
+    }
+
+    fn outlast_processes(&mut self, time: Duration, console: &mut Console) {
+        // Only process 1 becomes the parent of all that are left, and can tell that there are none.
+        let ends = (process::own_pid() == 1).then(|| SignalDescriptor::new(Mask::of(&[nix::libc::SIGCHLD])));
+        match ends {
+            Some(Ok(ends)) => self.wait_until(time, console, Some(&ends), || {
+                while let Ok(Some(_)) = process::reap() {}
+                process::is_childless()
+            }),
+            _ => self.pass_time(time, console),
         }
     }
 
@@ -303,6 +330,21 @@ mod tests {
         assert!(before.elapsed() < Duration::from_secs(30));
         let left_behind: i32 = shown(&mut console).trim().parse().unwrap();
         process::send_signal(left_behind, 9).unwrap();
+    }
+
+    #[test]
+    fn a_wait_is_over_as_soon_as_a_signal_has_made_so_what_was_waited_for() {
+        use nix::sys::{pthread, signal::Signal};
+        let mask = Mask::of(&[Signal::SIGUSR1 as i32]);
+        signal::block(mask).unwrap();
+        let (signals, mut asked) = (SignalDescriptor::new(mask).unwrap(), 0);
+        let year = Duration::from_secs(365 * 86_400);
+        RealMachine::new().wait_until(year, &mut Console::default(), Some(&signals), || {
+            asked += 1;
+            pthread::pthread_kill(pthread::pthread_self(), Signal::SIGUSR1).unwrap();
+            asked == 3
+        });
+        assert_eq!(asked, 3);
     }
 
     #[test]

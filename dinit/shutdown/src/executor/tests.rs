@@ -84,6 +84,10 @@ impl Machine for FakeMachine {
         self.pump(console);
     }
 
+    fn outlast_processes(&mut self, time: Duration, console: &mut Console) {
+        self.pass_time(time, console);
+    }
+
     fn is_executable(&mut self, path: &str) -> Option<bool> {
         self.hooks.get(path).copied()
     }

@@ -40,6 +40,13 @@ const SERVICES: [&str; 30] = [
     "agent",
 ];
 
+/// Tells its control group.
+const GROUPED: &str = "\
+type = scripted
+command = /bin/sh -c \"cat /proc/self/cgroup > /run/grouped\"
+run-in-cgroup = jobs
+";
+
 #[test]
 fn the_default_image_comes_up_serves_reboots_and_powers_off_clean() {
     let wishes = Wishes { keep: true, ..Wishes::default() };
@@ -103,6 +110,18 @@ fn the_default_image_comes_up_serves_reboots_and_powers_off_clean() {
     guest.run("mkfifo /tmp/go; sh -c '(read line < /tmp/go) > /dev/null 2>&1 & echo $! > /tmp/orphan'");
     guest.run("grep -q '^PPid:[[:space:]]*1$' /proc/$(cat /tmp/orphan)/status && echo > /tmp/go");
     guest.run("for i in $(seq 300); do test -e /proc/$(cat /tmp/orphan) || exit 0; sleep 0.1; done; exit 1");
+
+    // A process enters its control group; where there is none, the reason is told.
+    guest.run("mkdir /sys/fs/cgroup/jobs");
+    guest.put("/etc/dinit.d/grouped", 0o644, GROUPED);
+    guest.run("dinitctl start grouped && grep -qx '0::/jobs' /run/grouped && rmdir /sys/fs/cgroup/jobs");
+    guest.run("dinitctl stop grouped; ! dinitctl start grouped");
+    let status = guest.try_run("dinitctl status grouped");
+    let status = String::from_utf8_lossy(&status.out).into_owned();
+    assert!(
+        status.contains("Stage: entering cgroup\n        Error: No such file or directory\n"),
+        "{status}"
+    );
 
     // What the administrator enables starts now, and at the next boot.
     guest.run("printf 'type = process\\ncommand = /bin/sleep 1000\\n' > /etc/dinit.d/beacon; dinitctl enable beacon");

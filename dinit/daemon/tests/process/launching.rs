@@ -194,6 +194,51 @@ fn ambient_capabilities_and_securebits_survive_the_change_of_user() {
     assert_eq!(run(&world, script, settings), expected);
 }
 
+/// Runs a command in namespaces of its own, with the version 2 hierarchy of control groups in its place and two new
+/// groups in it, one below the other; `$1` is the name of the upper one.
+const IN_GROUPS: &str = r#"
+set -e
+mount -t cgroup2 none /sys/fs/cgroup
+group=/sys/fs/cgroup/$1
+mkdir -p "$group/below"
+trap 'rmdir "$group/below" "$group"' EXIT
+cd "$2"
+shift 2
+"$@"
+"#;
+
+#[test]
+fn a_process_runs_in_the_group_that_its_description_names() {
+    let world = World::new();
+    let group = format!("dinit-test-{}", std::process::id());
+    let in_groups = |command: &std::process::Command| {
+        let mut outer = std::process::Command::new("unshare");
+        outer.args(["-U", "-r", "-m", "-C", "--kill-child", "sh", "-c", IN_GROUPS, "sh", &group]);
+        outer.arg(world.path("")).arg(command.get_program()).args(command.get_args());
+        outer
+    };
+    // To be moved into another group takes the right to the one above both.
+    let mut moved = std::process::Command::new("sh");
+    moved.args(["-c", &format!("echo $$ > /sys/fs/cgroup/{group}/below/cgroup.procs")]);
+    if !in_groups(&moved).output().is_ok_and(|output| output.status.success()) {
+        return crate::world::skip("control groups cannot be made here");
+    }
+    for (name, setting) in [("relative", "below".to_owned()), ("absolute", format!("/{group}/below"))] {
+        let text = "type = scripted\ncommand = /bin/cat /proc/self/cgroup\n";
+        world.service(name, &format!("{text}logfile = ../{name}\nrun-in-cgroup = {setting}\n"));
+    }
+    let daemon = start(in_groups(&world.command(&["-b", &group, "relative", "absolute"])));
+    daemon.expect("[  OK  ] relative").expect("[  OK  ] absolute");
+    let kind = dinit_protocol::ShutdownKind::Halt;
+    world.connect().request(&dinit_protocol::Request::Shutdown { kind }).unwrap();
+    daemon.finish().assert_success();
+    for name in ["relative", "absolute"] {
+        let text = world.read(name);
+        let version_2 = text.lines().find_map(|line| line.strip_prefix("0::"));
+        assert_eq!(version_2, Some(&*format!("/{group}/below")), "{name}");
+    }
+}
+
 #[test]
 fn an_activation_socket_replaces_only_a_socket() {
     let world = World::new();

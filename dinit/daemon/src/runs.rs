@@ -8,6 +8,7 @@ use dinit_graph::{Role, RunId, ServiceId};
 use dinit_sys::launch::StatusPipe;
 use dinit_sys::process::Pid;
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::os::fd::OwnedFd;
 
 /// One launch of one process.
@@ -35,13 +36,18 @@ pub(crate) struct Run {
 pub(crate) struct Runs {
     by_run: BTreeMap<RunId, Run>,
     by_pid: BTreeMap<Pid, RunId>,
+    /// Further runs of processes in `by_pid`: the pid files of several services may name the same process.
+    shared: Vec<(Pid, RunId)>,
     by_number: BTreeMap<u64, RunId>,
 }
 
 impl Runs {
     /// Enters a run whose process is our child.
     pub(crate) fn insert(&mut self, id: RunId, run: Run) {
-        self.by_pid.insert(run.pid, id);
+        match self.by_pid.entry(run.pid) {
+            Entry::Vacant(entry) => drop(entry.insert(id)),
+            Entry::Occupied(_) => self.shared.push((run.pid, id)),
+        }
         self.insert_unsupervised(id, run);
     }
 
@@ -69,21 +75,29 @@ impl Runs {
         self.by_run.get(&id).filter(|run| run.is_alive).map(|run| run.pid)
     }
 
-    /// Takes note that a child was collected, and gives its run; nothing if it was adopted.
-    pub(crate) fn collected(&mut self, pid: Pid) -> Option<RunId> {
-        let id = self.by_pid.remove(&pid)?;
-        if let Some(run) = self.by_run.get_mut(&id) {
-            run.is_alive = false;
+    /// Takes note that a child was collected, and gives its runs; none if it was only adopted.
+    pub(crate) fn collected(&mut self, pid: Pid) -> impl Iterator<Item = RunId> {
+        let first = self.by_pid.remove(&pid);
+        let others: Vec<(Pid, RunId)> = self.shared.extract_if(.., |(shared, _)| *shared == pid).collect();
+        for id in first.iter().chain(others.iter().map(|(_, id)| id)) {
+            if let Some(run) = self.by_run.get_mut(id) {
+                run.is_alive = false;
+            }
         }
-        Some(id)
+        first.into_iter().chain(others.into_iter().map(|(_, id)| id))
     }
 
     /// Forgets a run altogether.
     pub(crate) fn forget(&mut self, id: RunId) {
         let Some(run) = self.by_run.remove(&id) else { return };
         self.by_number.remove(&run.number);
+        self.shared.retain(|(_, other)| *other != id);
         if self.by_pid.get(&run.pid) == Some(&id) {
             self.by_pid.remove(&run.pid);
+            if let Some(place) = self.shared.iter().position(|(shared, _)| *shared == run.pid) {
+                let (pid, other) = self.shared.swap_remove(place);
+                self.by_pid.insert(pid, other);
+            }
         }
     }
 }
@@ -129,19 +143,37 @@ mod tests {
         }
     }
 
+    fn collected(runs: &mut Runs) -> Vec<RunId> {
+        runs.collected(100).collect()
+    }
+
     #[test]
     fn a_process_id_that_is_used_again_belongs_to_the_new_run_alone() {
         let [(one, first), (two, second)] = named(2).try_into().unwrap();
         let mut runs = Runs::default();
         runs.insert(first, run(one, 100, 1));
-        assert_eq!(runs.collected(100), Some(first));
+        assert_eq!(collected(&mut runs), [first]);
         // The first run is still known, as its launch may have something to tell; its process is nobody's any more.
         runs.insert(second, run(two, 100, 2));
         assert_eq!((runs.living(first), runs.living(second)), (None, Some(100)));
         runs.forget(first);
         assert_eq!(runs.of_number(1), None);
-        assert_eq!(runs.collected(100), Some(second));
-        assert_eq!(runs.collected(100), None);
+        assert_eq!(collected(&mut runs), [second]);
+        assert_eq!(collected(&mut runs), []);
+    }
+
+    #[test]
+    fn a_process_that_several_runs_name_ends_for_all_of_them() {
+        let [(one, first), (two, second), (three, third)] = named(3).try_into().unwrap();
+        let mut runs = Runs::default();
+        for (number, (service, id)) in [(one, first), (two, second), (three, third)].into_iter().enumerate() {
+            runs.insert(id, run(service, 100, number as u64));
+        }
+        // One of them is given up before.
+        runs.forget(first);
+        assert_eq!(collected(&mut runs), [second, third]);
+        assert_eq!((runs.living(second), runs.living(third)), (None, None));
+        assert_eq!(collected(&mut runs), []);
     }
 
     #[test]
@@ -149,7 +181,7 @@ mod tests {
         let [(service, id)] = named(1).try_into().unwrap();
         let mut runs = Runs::default();
         runs.insert_unsupervised(id, run(service, 100, 1));
-        assert_eq!((runs.collected(100), runs.living(id)), (None, Some(100)));
+        assert_eq!((collected(&mut runs).len(), runs.living(id)), (0, Some(100)));
         runs.forget(id);
         assert_eq!(runs.living(id), None);
     }

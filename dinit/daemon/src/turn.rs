@@ -157,9 +157,10 @@ impl Daemon {
     /// A process id is free for another process once it was collected, so who is meant is found out first.
     fn reap(&mut self) {
         while let Ok(Some(child)) = process::reap() {
-            match self.runs.collected(child.pid) {
-                Some(run) => self.ended.push_back((run, child)),
-                None => self.adopted.push(child),
+            let before = self.ended.len();
+            self.ended.extend(self.runs.collected(child.pid).map(|run| (run, child)));
+            if self.ended.len() == before {
+                self.adopted.push(child);
             }
         }
         self.take_ends();

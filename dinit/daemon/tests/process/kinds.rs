@@ -42,6 +42,28 @@ fn the_end_of_a_daemonised_process_is_noticed() {
 }
 
 #[test]
+fn the_end_of_a_process_that_two_pid_files_name_ends_both_services() {
+    let world = World::new();
+    let launcher = world.script("launcher", LAUNCHER);
+    let text = "type = bgprocess\npid-file = pid\nworking-dir = .\nrestart = no\n";
+    world.service("one", &format!("{text}command = {launcher}\n"));
+    world.service("two", &format!("{text}command = /bin/true\nwaits-for = one\n"));
+    let daemon = world.start(&["two"]);
+    daemon.expect("[  OK  ] two");
+    let pid: i32 = world.read("pid").trim().parse().unwrap();
+    dinit_sys::process::send_signal(pid, libc::SIGKILL).unwrap();
+    let finished = daemon.finish();
+    for name in ["one", "two"] {
+        assert!(
+            finished
+                .stdout
+                .contains(&format!("Service {name} terminated due to signal 9\n[STOPPD] {name}\n"))
+        );
+    }
+    finished.assert_success();
+}
+
+#[test]
 fn a_pid_file_that_names_a_stranger_gives_an_unsupervised_service() {
     let world = World::new();
     // This test is neither a child of the daemon nor signalled: the stop command ends the service.

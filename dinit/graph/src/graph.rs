@@ -4,6 +4,8 @@ use alloc::collections::{BTreeMap, VecDeque};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
+use hashbrown::HashMap;
+
 use crate::console::Console;
 use crate::edge::{Edge, EdgeId, Edges};
 use crate::effect::{Effect, Notice, Role};
@@ -40,7 +42,7 @@ pub struct Graph {
     /// Answers for what is not there, so that a lookup is never a way to fail.
     pub(crate) nobody: Record,
     pub(crate) free: Vec<(Slot, u32)>,
-    pub(crate) names: BTreeMap<Arc<[u8]>, Slot>,
+    pub(crate) names: HashMap<Arc<[u8]>, Slot>,
     pub(crate) edges: Edges,
     pub(crate) runs: BTreeMap<RunId, Slot>,
     pub(crate) next_run: u64,
@@ -91,7 +93,7 @@ impl Graph {
             records: Vec::new(),
             nobody: Record::placeholder(Arc::from(&b""[..]), 0, 0),
             free: Vec::new(),
-            names: BTreeMap::new(),
+            names: HashMap::new(),
             edges: Edges::new(),
             runs: BTreeMap::new(),
             next_run: 1,

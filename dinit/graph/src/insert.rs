@@ -1,9 +1,11 @@
 //! Loading: descriptions become records and links, all of a batch or none of it; placeholders come and go.
 
-use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::collections::BTreeSet;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::fmt;
+
+use hashbrown::HashMap;
 
 use crate::edge::Edge;
 use crate::graph::Graph;
@@ -78,8 +80,8 @@ impl Graph {
     }
 
     /// Numbers the services of a batch by name, and makes sure that each of its names and dependencies may be there.
-    fn check_names<'a>(&self, batch: &[&'a Description]) -> Result<BTreeMap<&'a [u8], usize>, InsertError> {
-        let mut numbers = BTreeMap::new();
+    fn check_names<'a>(&self, batch: &[&'a Description]) -> Result<HashMap<&'a [u8], usize>, InsertError> {
+        let mut numbers = HashMap::with_capacity(batch.len());
         for (number, description) in batch.iter().enumerate() {
             let name = description.name.as_slice();
             if self.find(name).is_some() || numbers.insert(name, number).is_some() {
@@ -104,7 +106,7 @@ impl Graph {
     fn check_consumers(
         &self,
         batch: &[&Description],
-        numbers: &BTreeMap<&[u8], usize>,
+        numbers: &HashMap<&[u8], usize>,
     ) -> Result<(), InsertError> {
         let mut consumed = BTreeSet::new();
         for description in batch {
@@ -131,7 +133,7 @@ impl Graph {
     fn check_cycles<'a>(
         &'a self,
         batch: &[&'a Description],
-        numbers: BTreeMap<&'a [u8], usize>,
+        numbers: HashMap<&'a [u8], usize>,
     ) -> Result<(), InsertError> {
         let mut links = Links::new(batch, numbers);
         let mut leads_back = false;
@@ -149,9 +151,10 @@ impl Graph {
             }
         }
         if leads_back {
-            for (name, slot) in &self.names {
-                let from = links.number(name);
-                for to in self.targets(*slot) {
+            for (slot, record) in (0..).map(Slot).zip(&self.records) {
+                let Some(record) = record else { continue };
+                let from = links.number(&record.name);
+                for to in self.targets(slot) {
                     let to = links.number(&self.record(to).name);
                     links.add(from, to);
                 }
@@ -265,7 +268,7 @@ fn has_piped_output(spec: &Spec) -> bool {
 
 /// Services by number, and what each leads to.
 struct Links<'a> {
-    numbers: BTreeMap<&'a [u8], usize>,
+    numbers: HashMap<&'a [u8], usize>,
     names: Vec<&'a [u8]>,
     targets: Vec<Vec<usize>>,
 }
@@ -280,7 +283,7 @@ enum Visit {
 
 impl<'a> Links<'a> {
     /// The services of a batch, numbered already, with no links yet.
-    fn new(batch: &[&'a Description], numbers: BTreeMap<&'a [u8], usize>) -> Self {
+    fn new(batch: &[&'a Description], numbers: HashMap<&'a [u8], usize>) -> Self {
         let names: Vec<&[u8]> = batch.iter().map(|description| description.name.as_slice()).collect();
         let targets = names.iter().map(|_| Vec::new()).collect();
         Self { numbers, names, targets }

@@ -262,7 +262,9 @@ impl Graph {
         if self.shutdown.replace(kind).is_some() {
             return Answer::Done;
         }
-        let loaded: Vec<Slot> = self.names.values().copied().collect();
+        // By name, so that the same graph always stops in the same order.
+        let mut loaded: Vec<Slot> = self.names.values().copied().collect();
+        loaded.sort_unstable_by(|a, b| self.record(*a).name.cmp(&self.record(*b).name));
         for slot in &loaded {
             let record = self.record_mut(*slot);
             record.pin_start = false;

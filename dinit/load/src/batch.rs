@@ -5,6 +5,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use dinit_graph::{DependencyKind, Description, Graph, InsertError, ServiceId};
+use hashbrown::HashMap;
 
 use crate::error::LoadError;
 use crate::exec::ExecSpec;
@@ -67,7 +68,7 @@ pub(crate) struct Batch {
     /// In the order in which they were finished.
     services: Vec<Loaded>,
     /// Where each is in `services`.
-    by_name: BTreeMap<Vec<u8>, usize>,
+    by_name: HashMap<Vec<u8>, usize>,
     /// Who reads whose output: producer to consumer.
     pub(crate) consumers: BTreeMap<Vec<u8>, Vec<u8>>,
     /// The links that a `before` makes: from the later service to the earlier ones.

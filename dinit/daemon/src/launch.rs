@@ -86,21 +86,18 @@ impl Daemon {
             .then_some(exec.inittab.as_ref())
             .flatten()
             .map(|entry| Login { id: entry.id.clone(), line: entry.line.clone() });
+        let number = self.reactor.fresh_number();
         let plan = self.plan(order, exec, &made, login.as_ref())?;
-        let launched =
-            dinit_sys::launch::spawn(plan).map_err(|error| self.cannot_spawn(order, exec, error))?;
-        self.enter(order, launched, made, login);
+        let launched = dinit_sys::launch::spawn(plan, |status| {
+            self.reactor.add(status, Source::ExecStatus(number), Interest::READ)
+        })
+        .map_err(|error| self.cannot_spawn(order, exec, error))?;
+        self.enter(order, number, launched, made, login);
         Ok(())
     }
 
-    /// Enters the child among the runs, and waits for what it will say.
-    fn enter(&mut self, order: Order, launched: Launched, made: Made, login: Option<Login>) {
-        let number = self.reactor.fresh_number();
-        // Adding to epoll fails only without kernel memory; the end of the child is seen in any case.
-        if let Err(error) = self.reactor.add(&launched.status, Source::ExecStatus(number), Interest::READ) {
-            self.log.message(Level::Error, format!("Cannot watch the launch of a process: {error}"));
-            self.events.push_back(Event::Executed { run: order.run });
-        }
+    /// Enters the child among the runs, under the number by which its status pipe is known.
+    fn enter(&mut self, order: Order, number: u64, launched: Launched, made: Made, login: Option<Login>) {
         self.launches_under_way += 1;
         self.untrimmed += 1;
         if let Some((ours, _)) = made.control {

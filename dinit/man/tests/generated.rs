@@ -132,8 +132,10 @@ const DINITCTL: &str = "#!/bin/sh\n\
 fn completed(line: &str) -> Option<Vec<String>> {
     let directory = written();
     let stand_in = directory.path().join("dinitctl");
-    fs::write(&stand_in, DINITCTL).unwrap();
-    fs::set_permissions(&stand_in, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    // By another process: open for writing here, it would be so in what other tests start, and could not be executed.
+    let write = "printf %s \"$1\" > \"$2\" && chmod 755 \"$2\"";
+    let written = Command::new("sh").args(["-c", write, "sh", DINITCTL]).arg(&stand_in).status().unwrap();
+    assert!(written.success());
     fs::create_dir(directory.path().join("services.d")).unwrap();
     let program = line.split(' ').next().unwrap();
     let script = directory.path().join("script");

@@ -291,7 +291,7 @@ impl ExecStatus {
 /// Why no child could be made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SpawnError {
-    /// There is no status pipe.
+    /// There is no status pipe, or it cannot be watched.
     StatusPipe(Errno),
     /// Descriptors could not be moved out of the way.
     Descriptors(Errno),
@@ -300,8 +300,15 @@ pub enum SpawnError {
 }
 
 /// Makes a child that carries out the plan.
-pub fn spawn(plan: Plan<'_>) -> Result<Launched, SpawnError> {
+///
+/// `watch` is given the read end of the status pipe before there is a child, so that none is made whose launch nobody
+/// would hear of.
+pub fn spawn(
+    plan: Plan<'_>,
+    watch: impl FnOnce(BorrowedFd<'_>) -> Result<(), Errno>,
+) -> Result<Launched, SpawnError> {
     let (status, report) = descriptor::nonblocking_reader_pipe().map_err(SpawnError::StatusPipe)?;
+    watch(status.as_fd()).map_err(SpawnError::StatusPipe)?;
     let placed = Placed::new(&plan, report.as_fd()).map_err(SpawnError::Descriptors)?;
     let memory = if plan.changes_identity() { Memory::Copied } else { Memory::Shared };
     let stack = Stack::take().map_err(SpawnError::Fork)?;

@@ -5,7 +5,6 @@
 
 use dinit_sys::process::send_signal;
 use std::io::Read;
-use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -50,10 +49,16 @@ impl World {
     }
 
     /// Writes an executable shell script and gives its path.
+    ///
+    /// A shell writes it: a file that is open for writing here would be so in whatever the other tests start at that
+    /// moment, and what is open for writing cannot be executed.
     pub(crate) fn script(&self, name: &str, text: &str) -> String {
         let path = self.path(name);
-        std::fs::write(&path, format!("#!/bin/sh\n{text}\n")).unwrap();
-        std::fs::set_permissions(&path, PermissionsExt::from_mode(0o755)).unwrap();
+        let mut shell = Command::new("/bin/sh");
+        shell
+            .args(["-c", "printf '#!/bin/sh\\n%s\\n' \"$1\" > \"$2\" && chmod 755 \"$2\"", "sh", text])
+            .arg(&path);
+        assert!(shell.status().unwrap().success());
         path.to_str().unwrap().to_owned()
     }
 

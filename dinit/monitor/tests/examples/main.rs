@@ -4,8 +4,6 @@ mod actions;
 mod relay;
 mod world;
 
-use std::os::unix::fs::PermissionsExt;
-
 use dinit_protocol::{CommandFlags, Request, ServiceEvent, ServiceName};
 
 use actions::wait_for;
@@ -183,8 +181,10 @@ fn e32_a_start_that_is_to_be_stopped_is_told_before_the_stop() {
 fn a_script_that_names_no_interpreter_is_given_to_the_shell() {
     let world = World::new();
     let script = world.path("script");
-    std::fs::write(&script, "echo \"$1 has $2\"\n").unwrap();
-    std::fs::set_permissions(&script, PermissionsExt::from_mode(0o755)).unwrap();
+    // By another process: open for writing here, it would be so in what other tests start, and could not be executed.
+    let write = "echo 'echo \"$1 has $2\"' > \"$1\" && chmod 755 \"$1\"";
+    let written = std::process::Command::new("sh").args(["-c", write, "sh"]).arg(&script).status().unwrap();
+    assert!(written.success());
     let monitor = world.monitor(&["-c", &format!("{} %n %s", script.display()), "int1"], 1);
     world.act("start int1");
     assert_eq!(monitor.end(), ("int1 has started\n".into(), String::new()));

@@ -31,7 +31,7 @@ fn plan<'a>(command: &[&str], output: BorrowedFd<'a>) -> Plan<'a> {
 
 /// Makes the child of a plan and gives it with what the status pipe said.
 fn launch(plan: Plan<'_>) -> (Pid, ExecStatus) {
-    let mut launched = spawn(plan).unwrap();
+    let mut launched = spawn(plan, |_| Ok(())).unwrap();
     descriptor::set_nonblocking(&launched.status, false).unwrap();
     let status = launched.status.read();
     assert!(status.is_last() || launched.status.read() == ExecStatus::Over);
@@ -114,7 +114,7 @@ fn readiness_activation_and_control_descriptors_reach_their_numbers() {
     plan.activation = Some(socket.as_fd());
     plan.control = Some(control.as_fd());
     plan.environment.push(c"LISTEN_PID=1".into());
-    let launched = spawn(plan).unwrap();
+    let launched = spawn(plan, |_| Ok(())).unwrap();
     drop(writer);
     let mut text = String::new();
     std::fs::File::from(reader).read_to_string(&mut text).unwrap();
@@ -130,10 +130,21 @@ fn readiness_activation_and_control_descriptors_reach_their_numbers() {
 fn a_script_without_interpreter_line_is_run_by_the_shell() {
     let directory = tempfile::tempdir().unwrap();
     let script = directory.path().join("script");
-    std::fs::write(&script, "echo from shell $1\n").unwrap();
-    std::fs::set_permissions(&script, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    // By another process: open for writing here, it would be so in what other tests start, and could not be executed.
+    let write = "echo 'echo from shell $1' > \"$1\" && chmod 755 \"$1\"";
+    let written = std::process::Command::new("sh").args(["-c", write, "sh"]).arg(&script).status().unwrap();
+    assert!(written.success());
     let (status, text) = run(|_| {}, &[script.to_str().unwrap(), "x"]);
     assert_eq!((status, text.as_str()), (ExecStatus::Executed, "from shell x\n"));
+}
+
+#[test]
+fn no_child_is_made_whose_launch_cannot_be_watched() {
+    let (reader, writer) = descriptor::pipe().unwrap();
+    let refused = spawn(plan(&["echo", "here"], writer.as_fd()), |_| Err(FAULT));
+    assert_eq!(refused.err(), Some(SpawnError::StatusPipe(FAULT)));
+    drop(writer);
+    assert_eq!(std::io::read_to_string(std::fs::File::from(reader)).unwrap(), "");
 }
 
 /// A system call, and what one of its arguments must be.

@@ -1,6 +1,7 @@
 //! What a process finds when it begins to run: rows B34, B35, B38, and the settings that only launching carries out.
 
 use crate::world::{Collected, World, start};
+use dinit_sys::seccomp::Instruction;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 
 /// Runs a script as a scripted service with some settings, and gives what it wrote to the file `out`.
@@ -289,6 +290,41 @@ fn an_activation_socket_that_cannot_be_made_fails_the_start_and_leaves_nothing_b
         ]);
         assert!(!world.path("listen").exists());
     }
+}
+
+/// Has the system call by which an activation socket is listened on fail for this thread and all it starts.
+fn refuse_to_listen() -> std::io::Result<()> {
+    let step = |code, operand, if_false| Instruction { code, if_true: 0, if_false, operand };
+    let (load, equal, decide) = (0x20, 0x15, 0x06);
+    // The backlog, the second argument, tells it from the control socket.
+    let (call, backlog) = (0, 16 + 8);
+    let program = [
+        step(load, call, 0),
+        step(equal, u32::try_from(libc::SYS_listen).unwrap(), 3),
+        step(load, backlog, 0),
+        step(equal, 128, 1),
+        step(decide, libc::SECCOMP_RET_ERRNO | u32::try_from(libc::EADDRINUSE).unwrap(), 0),
+        step(decide, libc::SECCOMP_RET_ALLOW, 0),
+    ];
+    nix::sys::prctl::set_no_new_privs()?;
+    dinit_sys::seccomp::install(&program).map(drop)
+}
+
+/// SD DIV 12: the reference does not say whose socket it is.
+#[test]
+fn a_socket_that_cannot_be_listened_on_is_told_with_the_name_of_its_service() {
+    let world = World::new();
+    world.service("x", "type = process\ncommand = /bin/sleep 1000\nsocket-listen = listen\n");
+    let apart = std::thread::scope(|scope| {
+        let apart = scope.spawn(|| refuse_to_listen().map(|()| world.run(&["x"])));
+        apart.join().unwrap()
+    });
+    let Ok(finished) = apart else { return crate::world::skip("system calls cannot be filtered here") };
+    finished.assert_success().assert_lines(&[
+        "dinit: x: error listening on activation socket: Address already in use",
+        "[FAILED] x",
+    ]);
+    assert!(!world.path("listen").exists());
 }
 
 #[test]

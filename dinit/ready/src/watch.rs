@@ -98,21 +98,30 @@ fn notified(daemon: BorrowedFd<'_>, pid: i32) -> Result<bool, String> {
 }
 
 /// Waits until something can be seen at `path`: looks again when the path's folder changes, and when patience ends.
+/// A folder that the daemon has yet to make is waited for in the one that it will be in.
 fn appears(
     daemon: BorrowedFd<'_>,
     path: &Path,
     patience: impl Fn() -> PollTimeout,
     is_there: impl Fn() -> bool,
 ) -> Result<bool, String> {
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let changes = Inotify::init(InitFlags::IN_CLOEXEC | InitFlags::IN_NONBLOCK)
         .map_err(|e| format!("cannot watch for `{}`: {e}", path.display()))?;
     let flags = AddWatchFlags::IN_CREATE
         | AddWatchFlags::IN_MOVED_TO
         | AddWatchFlags::IN_ATTRIB
         | AddWatchFlags::IN_MODIFY;
-    changes.add_watch(folder, flags).map_err(|e| format!("cannot watch `{}`: {e}", folder.display()))?;
+    let mut watched: Option<&Path> = None;
     loop {
+        let folder = path.ancestors().skip(1).find(|folder| folder.is_dir()).unwrap_or(Path::new("."));
+        if watched != Some(folder) {
+            changes
+                .add_watch(folder, flags)
+                .map_err(|e| format!("cannot watch `{}`: {e}", folder.display()))?;
+            // What came before it was watched is seen now.
+            watched = Some(folder);
+            continue;
+        }
         if is_there() {
             return Ok(true);
         }

@@ -124,6 +124,25 @@ fn a_daemon_is_ready_when_its_pid_file_names_it() {
 }
 
 #[test]
+fn a_folder_that_the_daemon_makes_itself_is_waited_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let go = folder.path().join("go");
+    nix::unistd::mkfifo(&go, nix::sys::stat::Mode::S_IRWXU).unwrap();
+    let own = folder.path().join("run/daemon");
+    let script = format!(
+        "'read line < {}; mkdir -p {1}; echo $$ > {1}/pid; exec sleep 1000'",
+        go.display(),
+        own.display()
+    );
+    let (mut daemon, pipe) = start(&format!("pidfile 3 {}/pid /bin/sh -c {script}", own.display()));
+    // The daemon opens its end when the watcher is there already: dinit-ready starts it first.
+    drop(File::options().write(true).open(&go).unwrap());
+    assert_eq!(rest(pipe), b"\n");
+    daemon.kill().unwrap();
+    daemon.wait().unwrap();
+}
+
+#[test]
 fn a_daemon_that_ends_with_anothers_pid_in_its_file_closes_the_pipe_unwritten() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("pid");

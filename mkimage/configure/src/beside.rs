@@ -34,6 +34,8 @@ struct Index {
     what: &'static str,
     /// The files and directories that it is made of.
     sources: Vec<String>,
+    /// Whether an image is one without it too.
+    can_be_missing: bool,
 }
 
 /// The state of all that an index is made of: what tells each file, and its change, from others.
@@ -105,7 +107,10 @@ impl Beside {
                 }
             };
             let mut run = index.run();
-            run.conclude(sandbox.run(&index.job(&index.argv(), environment), may_go_on)?)?;
+            let concluded = run.conclude(sandbox.run(&index.job(&index.argv(), environment), may_go_on)?);
+            if !index.can_be_missing {
+                concluded?;
+            }
             runs.push(run);
         }
         Ok(runs)
@@ -141,8 +146,18 @@ impl Index {
 /// Lists the indices that the tree as it is has to have.
 fn indices(root: &Root, kernel: Option<&str>) -> Result<Vec<Index>, Error> {
     let mut indices: Vec<Index> = kernels(root, kernel)?.into_iter().map(modules).collect();
-    if root.find(HARDWARE_DATABASE.as_bytes())?.is_some_and(|place| place.metadata().is_some()) {
+    let is_there = |path: &str| -> Result<bool, Error> {
+        Ok(root.find(path.as_bytes())?.is_some_and(|place| place.metadata().is_some()))
+    };
+    if is_there(HARDWARE_DATABASE)? {
         indices.push(hardware());
+    } else if root.has_directory(HARDWARE_SOURCES[1].as_bytes()) {
+        for program in UDEVADM {
+            if is_there(program)? {
+                indices.push(hardware_by_eudev(program));
+                break;
+            }
+        }
     }
     Ok(indices)
 }
@@ -159,10 +174,14 @@ fn modules(release: String) -> Index {
         arguments: vec!["-a".to_owned(), release],
         what: "the index of a kernel's modules",
         sources,
+        can_be_missing: false,
     }
 }
 
 const HARDWARE_DATABASE: &str = "/usr/bin/systemd-hwdb";
+
+/// What the index of udev's hardware database is made of.
+const HARDWARE_SOURCES: [&str; 2] = ["/etc/udev/hwdb.d", "/usr/lib/udev/hwdb.d"];
 
 /// The index of udev's hardware database, as udev's postinst makes it; for scripts, the program does nothing.
 fn hardware() -> Index {
@@ -172,7 +191,23 @@ fn hardware() -> Index {
         name: "systemd-hwdb",
         arguments: vec!["--usr".to_owned(), "update".to_owned()],
         what: "the index of udev's hardware database",
-        sources: ["/etc/udev/hwdb.d", "/usr/lib/udev/hwdb.d"].map(str::to_owned).to_vec(),
+        sources: HARDWARE_SOURCES.map(str::to_owned).to_vec(),
+        can_be_missing: false,
+    }
+}
+
+/// The places of eudev's udevadm, which makes the same index; eudev can be built without that.
+const UDEVADM: [&str; 2] = ["/usr/bin/udevadm", "/usr/sbin/udevadm"];
+
+/// The same by eudev, as postinst scripts of its packages make it.
+fn hardware_by_eudev(program: &'static str) -> Index {
+    Index {
+        package: "eudev",
+        program,
+        name: "udevadm",
+        arguments: ["hwdb", "--update", "--usr"].map(str::to_owned).to_vec(),
+        can_be_missing: true,
+        ..hardware()
     }
 }
 

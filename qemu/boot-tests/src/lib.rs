@@ -3,6 +3,9 @@
 //! The image is built once, by the program as a user would run it; each test boots a disposable copy of it, or
 //! one whose writes are kept. Everything a test says to a guest goes over the agent's channel or the serial console.
 
+mod stand_ins;
+
+use std::fs;
 use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
@@ -67,6 +70,30 @@ pub fn variants_image() -> &'static Image {
     IMAGE.get_or_init(|| {
         let manifest = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/variants/image.toml");
         build("variants-image", &["--locked", manifest])
+    })
+}
+
+/// The image of eudev and sysklogd, from stand-ins for their packages and the default image's manifest.
+pub fn stand_ins_image() -> &'static Image {
+    static IMAGE: OnceLock<Image> = OnceLock::new();
+    IMAGE.get_or_init(|| {
+        let images = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../rootfs/images");
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/boot-tests/stand-ins");
+        fs::create_dir_all(&folder).expect("a folder");
+        stand_ins::write(&folder);
+        let default = fs::read_to_string(images.join("base.toml")).expect("the default manifest");
+        let manifest = default
+            .replace("    \"inetutils-syslogd\",\n", "")
+            .replace("name = \"base\"", "name = \"stand-ins\"")
+            .replace("[packages]\n", "[packages]\nlocal = [\"*.deb\"]\n");
+        fs::write(folder.join("image.toml"), manifest).expect("the folder is writable");
+        // The other packages stay the same as far as they can.
+        let lock = folder.join("image.lock");
+        if !lock.exists() {
+            fs::copy(images.join("base.lock"), lock).expect("the folder is writable");
+        }
+        let manifest = folder.join("image.toml");
+        build("stand-ins-image", &[manifest.to_str().expect("UTF-8")])
     })
 }
 

@@ -36,14 +36,16 @@ const SILENCED: &[(&str, &str)] = &[
     ("usr/bin/start-stop-daemon", "starts daemons"),
     ("usr/sbin/update-initramfs", "the initramfs is made by the builder"),
     ("usr/bin/dracut", "the initramfs is made by the builder"),
-    ("usr/bin/udevadm", "speaks to the udevd of a running machine"),
     ("usr/bin/ischroot", "says yes: this is not the machine that will run"),
     ("usr/sbin/policy-rc.d", "asked before a service starts; none does"),
 ];
 
 /// Programs that the builder runs itself, for which scripts need not wait; silenced for them alone.
-const LEFT_TO_THE_BUILDER: &[(&str, &str)] =
-    &[("usr/bin/systemd-hwdb", "the index of udev's hardware database is made beside the scripts")];
+const LEFT_TO_THE_BUILDER: &[(&str, &str)] = &[
+    ("usr/bin/systemd-hwdb", "the index of udev's hardware database is made beside the scripts"),
+    ("usr/bin/udevadm", "speaks to the udevd of a running machine; eudev's makes that index too"),
+    ("usr/sbin/udevadm", "the same, where it is installed there"),
+];
 
 /// What takes the place of a silenced program.
 const DOES_NOTHING: &str = "usr/bin/true";

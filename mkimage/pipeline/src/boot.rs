@@ -28,7 +28,7 @@ use crate::guest::{Brought, DEBUG_SHELL};
 use crate::packages::Locking;
 use crate::tools::{self, Choice};
 use crate::world::{Interrupted, World};
-use crate::{programs, ui};
+use crate::{kernel, programs, ui};
 
 /// How a guest is run.
 #[derive(Debug, Clone)]
@@ -338,7 +338,11 @@ pub fn config(world: &World, image: &Image, options: &Options) -> Result<Config>
             choice.accelerator
         }
     };
-    let mut config = Config::new(program, version, accelerator, image.kernel());
+    let kernel = match accelerator {
+        Accelerator::Kvm => image.kernel(),
+        Accelerator::Tcg | Accelerator::TcgCounting { .. } => kernel::for_translation(world, image),
+    };
+    let mut config = Config::new(program, version, accelerator, kernel);
     config.cancelled = Arc::clone(&world.cancelled);
     config.memory = options.memory;
     config.processors = options.processors;

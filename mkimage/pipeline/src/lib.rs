@@ -12,6 +12,7 @@ pub mod configured;
 mod files;
 pub mod guest;
 pub mod initramfs;
+mod kernel;
 pub mod layers;
 pub mod manifest;
 pub mod packages;

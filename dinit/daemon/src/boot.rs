@@ -120,6 +120,7 @@ fn begin(options: Options, arguments: Vec<Vec<u8>>) -> Result<Daemon, CannotStar
         ready_report,
         boot_is_logged: false,
         prompt: None,
+        has_recovered: false,
         is_stranded: false,
         is_wounded: false,
         serving: None,

@@ -83,6 +83,8 @@ pub(crate) struct Daemon {
     pub(crate) ready_report: Option<ReadyReport>,
     pub(crate) boot_is_logged: bool,
     pub(crate) prompt: Option<Prompt>,
+    /// Whether `recovery` was started by itself since `boot` was.
+    pub(crate) has_recovered: bool,
     /// Set when the final action failed: nothing is left but to go on.
     pub(crate) is_stranded: bool,
     /// Set after a defect was caught: no request but shutdown is served any more.

@@ -24,10 +24,11 @@ impl Daemon {
     /// Deals with the end of all services without a shutdown: recovery, or the question.
     pub(crate) fn handle_boot_failure(&mut self) {
         dinit_sys::system::sync();
-        if self.settings.options.auto_recovery {
+        // Once only: what fails, or ends, is not to go round for ever, and who leaves it has to get out.
+        if self.settings.options.auto_recovery && !std::mem::replace(&mut self.has_recovered, true) {
             match self.start_recovery() {
                 Ok(()) if self.graph.active_count() > 0 => return,
-                // It was over at once: nothing but the question keeps this from going round for ever.
+                // It was over at once.
                 Ok(()) => {}
                 Err(text) => {
                     let line = [b"Unable to start recovery service: ".as_slice(), &text].concat();
@@ -101,6 +102,7 @@ impl Daemon {
     }
 
     fn restart_boot(&mut self) {
+        self.has_recovered = false;
         match self.load(b"boot", Context::StartUp) {
             Ok(service) => {
                 self.ask(Request::Activate { service });

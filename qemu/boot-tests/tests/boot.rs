@@ -140,24 +140,28 @@ fn the_default_image_comes_up_serves_reboots_and_powers_off_clean() {
 }
 
 #[test]
-fn single_gives_a_shell_and_then_continues_and_lets_nobody_in_where_root_is_locked() {
+fn single_asks_for_the_password_there_is_and_then_continues_and_lets_nobody_in_where_root_is_locked() {
     let wishes = Wishes { keep: true, start: Some("single -t agent"), ..Wishes::default() };
     let mut guest = Guest::start(&wishes, |config| config.on_reboot = OnReboot::Restart);
+    guest.expect("Enter root password for system maintenance");
     guest.answer_sulogin(PASSWORD);
+    guest.type_line("mount -o remount,rw / && passwd -d root && reboot");
+
+    // Without a password there is nothing to ask for.
+    guest.expect("Press Enter for system maintenance");
+    guest.answer_sulogin("");
     guest.type_line("echo S\"\"INGLE-$(id -u)");
     guest.expect("SINGLE-0");
     guest.type_line("exit");
     guest.expect("login: ");
-    guest.must_boot();
+    guest.must_come_back();
 
     guest.run("passwd -l root");
     guest.agent.shut_down(Shutdown::Reboot).expect("dinit takes the request");
     guest.expect("root account is locked");
     guest.expect("Press Enter to continue");
     guest.type_until("", "login: ");
-    let limit = guest.machine.scaled(boot_tests::STEP);
-    guest.agent.wait_restarted(limit).expect("the guest comes back");
-    guest.must_boot();
+    guest.must_come_back();
     guest.agent.shut_down(Shutdown::PowerOff).expect("dinit takes the request");
     guest.must_end();
 }

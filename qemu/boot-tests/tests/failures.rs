@@ -25,6 +25,17 @@ const FREEZE: &str = "echo u > /proc/sysrq-trigger; \
 /// Resets the machine, as a loss of power would, after the answer has gone out.
 const RESET: &str = "(sleep 2; echo b > /proc/sysrq-trigger) > /dev/null 2>&1 &";
 
+/// A getty that dies at once, and when it did, in seconds since the start of the system.
+const DYING_GETTY: &str = "#!/bin/sh\ncut -d ' ' -f 1 /proc/uptime >> /run/dying-getty\nexit 1\n";
+
+/// Three of its deaths, each at least as long after the one before as `restart-delay` says.
+const THREE_DEATHS: &str =
+    "awk 'NR > 1 && $1 - before < 3.9 { exit 1 } { before = $1 } END { exit NR < 3 }' /run/dying-getty";
+
+/// A recovery that fails, and takes itself away.
+const FAILING_RECOVERY: &str = "type = scripted\nrestart = no\n\
+    command = /bin/sh -c \"mount -o remount,rw /; rm /etc/dinit.d/recovery; sync; mount -o remount,ro /; exit 1\"\n";
+
 /// Two files of one file system claim the same block: no unattended check may repair that. Debugfs is told that the
 /// file system needs a check.
 fn damage(device: &str, folder: &str) -> String {
@@ -81,6 +92,8 @@ fn bad_files_and_bad_disks_are_said_and_the_boot_goes_on() {
         guest.run(&format!("ln -s ../{name} /etc/dinit.d/boot.d/{name}"));
     }
     guest.run("ln -s ../absent /etc/dinit.d/boot.d/absent");
+    guest.put("/usr/local/bin/dying-getty", 0o755, DYING_GETTY);
+    guest.run("sed 's|^command = .*|command = /usr/local/bin/dying-getty|' /usr/lib/dinit.d/tty5 > /etc/dinit.d/tty5");
     // Somebody's own process 1, which ends in ours.
     guest.run("rm /sbin/init && cp -p /bin/true /sbin/init && cat > /sbin/init <<'END'\n#!/bin/sh\necho \"$@\" > /run/wrapped\nexec /usr/sbin/dinit \"$@\"\nEND");
 
@@ -113,6 +126,15 @@ fn bad_files_and_bad_disks_are_said_and_the_boot_goes_on() {
     assert_eq!(guest.run("findmnt -rno TARGET /home /opt /media || true"), "");
     guest
         .run("dinitctl is-failed filesystems; dinitctl is-failed auxfscheck; dinitctl is-started loginready");
+
+    // A getty that dies at once is started again and again, but slowly, and keeps nothing from starting. When it is
+    // mended it is there.
+    guest.run(&until("test $(wc -l < /run/dying-getty) -ge 3"));
+    guest.run(THREE_DEATHS);
+    guest.run("dinitctl is-started tty6; dinitctl is-started boot");
+    guest.put("/usr/local/bin/dying-getty", 0o755, "#!/bin/sh\nexec sleep 4711\n");
+    guest
+        .run(&until("pgrep -fx 'sleep 4711' > /dev/null && dinitctl status tty5 | grep -q 'State: STARTED'"));
 
     // A service that does not stop holds up nothing for longer than it may.
     guest.agent.shut_down(Shutdown::PowerOff).expect("dinit takes the request");
@@ -201,4 +223,39 @@ fn a_boot_that_fails_ends_at_a_prompt_that_helps_with_and_without_a_password() {
     choose(&mut guest, "r");
     choose(&mut guest, "p");
     guest.must_end();
+}
+
+#[test]
+fn recovery_starts_by_itself_where_dinit_is_told_to_and_where_it_cannot_there_is_the_prompt() {
+    let broken = ("dinit.d/boot", "type = internal\ndepends-on: nobody-has-this\n");
+    let wishes = Wishes { keep: true, start: Some("-r -t boot"), seed: vec![broken], ..Wishes::default() };
+    let mut guest = Guest::start(&wishes, |config| {
+        config.on_reboot = OnReboot::Restart;
+        config.failures.clear();
+    });
+    let before = guest.expect("Enter root password for system maintenance");
+    assert!(before.contains("nobody-has-this") && !before.contains("(r)eboot"), "{before}");
+    guest.answer_sulogin(PASSWORD);
+    // The control socket is there for `reboot`.
+    guest.type_line(&format!(
+        "mount -o remount,rw / && printf '{}' > /etc/dinit.d/recovery && mv /usr/lib/dinit.d/recovery /root && reboot",
+        FAILING_RECOVERY.replace('\n', "\\n")
+    ));
+
+    // One that fails is not tried for ever.
+    let choose = |guest: &mut Guest, key: &str| {
+        guest.expect("(p)ower off?");
+        guest.machine.send(key.as_bytes()).expect("the guest reads");
+    };
+    let before = guest.expect("Choose: (r)eboot");
+    assert!(before.contains("recovery"), "{before}");
+    choose(&mut guest, "r");
+
+    // Neither is one that is not there.
+    guest.expect("Unable to start recovery service: ");
+    choose(&mut guest, "e");
+    guest.expect("Unable to start recovery service.");
+    choose(&mut guest, "p");
+    guest.must_end();
+    assert!(is_clean(&guest.root()), "the root is marked clean\n{}", guest.console());
 }

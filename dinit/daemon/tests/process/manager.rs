@@ -174,9 +174,28 @@ fn n4_with_auto_recovery_there_is_no_question_before_recovery() {
     let Some(mut machine) = boot(&world, &["-r"]) else { return };
     machine.expect("recovering");
     assert!(!machine.console.text().contains("boot failure?"));
-    machine.press("\n").expect("[STOPPD] recovery");
+    machine.press("\n").expect("[STOPPD] recovery").expect(QUESTION);
+    // A new start of `boot` that fails is a new reason to recover.
+    machine.press("s").expect_times("recovering", 2);
     machine.signal(libc::SIGTERM);
     machine.expect("--system -h");
+}
+
+#[test]
+fn a_recovery_that_fails_is_not_started_by_itself_again() {
+    for recovery in [
+        "type = scripted\ncommand = /bin/false\nrestart = no\n",
+        "type = process\ncommand = /bin/false\nrestart = no\n",
+        "type = process\ncommand = /nonexistent\nrestart = no\n",
+        "type = internal\ndepends-on: missing\nrestart = no\n",
+    ] {
+        let world = World::new();
+        world.service("boot", FAILING);
+        world.service("recovery", recovery);
+        let Some(mut machine) = boot(&world, &["-r"]) else { return };
+        machine.expect(QUESTION);
+        machine.press("r").expect("--system -r");
+    }
 }
 
 #[test]

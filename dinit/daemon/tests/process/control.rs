@@ -6,7 +6,9 @@ use dinit_protocol::{
     CommandFlags, DependencyKind, DependencyRequest, EnvironmentChange, Handle, Info, Reply, Request,
     ServiceEvent, ServiceName, ServiceState, ShutdownKind, StopReason,
 };
+use nix::sys::socket::{MsgFlags, recv};
 use std::io::{Read, Write};
+use std::os::fd::AsRawFd;
 use std::os::unix::net::UnixStream;
 
 /// Loads a service and gives its handle.
@@ -540,21 +542,32 @@ fn the_environment_cannot_grow_without_end() {
 
 #[test]
 fn a_client_that_has_said_all_still_gets_its_answers() {
+    const AT_ONCE: usize = 40;
+    const ANSWER: usize = 2 + 14 + 2 + 1;
     let world = World::new();
     world.service("ok", OK);
     let daemon = world.start(&["ok"]);
     daemon.expect("[  OK  ] ok");
     let mut stream = UnixStream::connect(world.socket()).unwrap();
-    // More answers than the kernel keeps, so that some are still queued when the end of the requests is seen.
-    let mut writer = stream.try_clone().unwrap();
-    let thread = std::thread::spawn(move || {
-        writer.write_all(&[0x19; 40_000]).unwrap();
-        writer.shutdown(std::net::Shutdown::Write).unwrap();
-    });
+    // What another client is answered comes after whatever this one has asked for before.
+    let mut other = world.connect();
+    let mut asked = 0;
+    let mut arrived = vec![0; 4 << 20];
+    loop {
+        stream.write_all(&[0x19; AT_ONCE]).unwrap();
+        asked += AT_ONCE * ANSWER;
+        other.list().unwrap();
+        // Until there is more than the kernel takes, so that some is still queued when the end of the requests is seen.
+        let flags = MsgFlags::MSG_PEEK | MsgFlags::MSG_DONTWAIT;
+        if recv(stream.as_raw_fd(), &mut arrived, flags).unwrap() < asked {
+            break;
+        }
+    }
+    stream.shutdown(std::net::Shutdown::Write).unwrap();
+    other.list().unwrap();
     let mut answers = Vec::new();
     stream.read_to_end(&mut answers).unwrap();
-    assert_eq!(answers.len(), 40_000 * (2 + 14 + 2 + 1));
-    thread.join().unwrap();
+    assert_eq!(answers.len(), asked);
     daemon.stop();
 }
 

@@ -21,6 +21,7 @@ Version: 1:3.2.14-2
 Architecture: amd64
 Multi-Arch: foreign
 Maintainer: Nobody <nobody@example.org>
+Pre-Depends: debconf (>= 0.5) | debconf-2.0
 Depends: libblkid1, libc6, libkmod2, libsystemd-shared, adduser, libeudev1 (= 1:3.2.14-2), lsb-base (>= 3.0-6), \
 util-linux (>= 2.27.1), procps
 Provides: udev (= 1:3.2.14-2)
@@ -53,9 +54,19 @@ Conflicts: syslogd, linux-kernel-log-daemon, system-log-daemon
 Description: stand-in for the system log sysklogd
 ";
 
+const EUDEV_PREINST: &str = "\
+#!/bin/sh -e
+. /usr/share/debconf/confmodule
+[ \"$1\" = install ] || exit 1
+";
+
 const EUDEV_POSTINST: &str = "\
 #!/bin/sh -e
-[ \"$1\" = configure ] || exit 0
+if [ \"$1\" = triggered ]; then
+    udevadm hwdb --update --usr || true
+    exit 0
+fi
+[ \"$1\" = configure ] || exit 1
 udevadm hwdb --update --usr || true
 addgroup --quiet --system input
 if [ \"$(stat -c %d/%i /)\" = \"$(stat -Lc %d/%i /proc/1/root)\" ]; then
@@ -157,6 +168,9 @@ pub(crate) fn write(folder: &Path) {
     };
 
     let mut eudev = Deb::new(EUDEV, EUDEV_POSTINST);
+    append(&mut eudev.control, "./preinst", 0o755, EUDEV_PREINST.as_bytes());
+    append(&mut eudev.control, "./triggers", 0o644, b"interest-noawait /lib/udev/hwdb.d\n");
+    append(&mut eudev.control, "./conffiles", 0o644, b"/etc/init.d/eudev\n/etc/udev/udev.conf\n");
     eudev.take(files("udev"), |path| match path {
         "./usr/bin/udevadm" => Some(format!("{WORKERS}udevadm")),
         // One of many, because an index of all takes long to make.
@@ -177,6 +191,7 @@ pub(crate) fn write(folder: &Path) {
     library.write(&folder.join("libeudev1.deb"));
 
     let mut syslogd = Deb::new(SYSLOGD, SYSLOGD_POSTINST);
+    append(&mut syslogd.control, "./conffiles", 0o644, b"/etc/init.d/syslogd\n/etc/syslog.conf\n");
     syslogd.take(files("inetutils-syslogd"), |path| {
         (path == "./usr/sbin/syslogd").then(|| format!("{WORKERS}syslogd"))
     });

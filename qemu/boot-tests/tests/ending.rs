@@ -4,7 +4,7 @@
 use std::fs::{self, File};
 
 use agent_protocol::message::Shutdown;
-use boot_tests::{Guest, Wishes, is_clean, until};
+use boot_tests::{Guest, Wishes, image, is_clean, until};
 use qemu_machine::{Disk, OnReboot, Writes};
 
 /// The first service of all, which here waits for somebody to let it go on.
@@ -94,7 +94,7 @@ fn keys_soft_reboot_and_kexec_begin_anew_and_the_power_button_ends() {
     let mut initramfs = Vec::new();
     let mut guest = Guest::start(&Wishes::default(), |config| {
         config.on_reboot = OnReboot::Restart;
-        kernel = fs::read(&config.kernel).expect("a kernel");
+        kernel = fs::read(image().kernel()).expect("a kernel");
         for archive in &config.initramfs {
             initramfs.resize(initramfs.len().next_multiple_of(4), 0);
             initramfs.extend(fs::read(archive).expect("an archive"));

@@ -25,7 +25,8 @@ const XEN: &[u8] = b"Xen\0";
 pub(crate) fn for_translation(world: &World, image: &Image) -> PathBuf {
     let folder = world.cache.join("kernels");
     let place = folder.join(&image.contents.kernel_sha256);
-    let is_there = place.is_file() || {
+    // A host that lost its power may have kept the name and not the content.
+    let is_there = place.metadata().is_ok_and(|file| file.len() > 0) || {
         let kernel = fs::read(image.kernel()).ok().and_then(|wrapped| unwrapped(&wrapped));
         // Whatever fails here, the kernel that is there starts as well, only later.
         let _ = fs::remove_dir_all(&folder);

@@ -18,6 +18,11 @@ fn a_user_has_a_dinit_from_the_first_login_until_the_last_logout() {
     assert_eq!(guest.run("stat -c '%U %a' /run/user/1000").trim(), "alice 700");
     guest.run("pgrep -u alice -x sleep && dinitctl is-started user-instance@alice");
 
+    // Nobody else can hold the lock that logins take.
+    guest.run(
+        "test -e /run/user-sessions/1000.lock; ! su alice -c 'flock -n /run/user-sessions/1000.lock true'",
+    );
+
     // Another session comes and goes; the first one keeps what it has.
     guest.run("su - alice -c 'dinitctl list | grep -q sleeper'");
     guest.run("dinitctl is-started user-instance@alice && pgrep -u alice -x sleep");
@@ -26,7 +31,7 @@ fn a_user_has_a_dinit_from_the_first_login_until_the_last_logout() {
 
     guest.type_line("exit");
     guest.run(&until("test ! -e /run/user/1000"));
-    guest.run("! pgrep -u alice; ! dinitctl is-started user-instance@alice");
+    guest.run("! pgrep -u alice || exit 1; ! dinitctl is-started user-instance@alice");
 
     // What was enabled starts at the next login, and a shutdown does not wait for anybody to leave.
     guest.log_in_as("alice", "secret", "$ ");

@@ -13,12 +13,11 @@ const FSTAB: &str = "\
 /dev/disk/by-label/nobody /mnt ext4 nofail 0 2
 /dev/vdb /home ext4 defaults 0 2
 /dev/vdc /media ext4 nofail 0 2
-/dev/vdy none swap x-systemd.device-timeout=2 0 0
 lonely
 tmpfs /srv tmpfs size=1m 0 0
 share /srv/share test-net _netdev 0 0
 never /srv/never test-net _netdev 0 0
-";
+/dev/vdy none swap x-systemd.device-timeout=2 0 0";
 
 /// A file system of two servers, as mount(8) runs it: one answers and one never does. It keeps what was as it should not be.
 const MOUNT_TEST_NET: &str = "#!/bin/sh
@@ -85,7 +84,10 @@ fn bad_files_and_bad_disks_are_said_and_the_boot_goes_on() {
     );
     guest.run(&damage("/dev/vdb", ""));
     guest.run("head -c 64K /dev/urandom > /dev/vdc");
-    guest.run(&format!("cat >> /etc/fstab <<'END'\n{FSTAB}END\n"));
+    // The last line has no end.
+    guest.run(&format!("printf %s '{FSTAB}' >> /etc/fstab"));
+    // What a check of /tmp has found is for a person to look at.
+    guest.run("mkdir /tmp/lost+found; touch /tmp/lost+found/kept /tmp/old /tmp/.old");
     guest.run("printf 'no_such_module a=b\\n!!! bad\\nloop max_loop=3\\n' > /etc/modules");
     guest.run("printf 'rubbish\\nkernel.panic = 7\\n' > /etc/sysctl.d/50-bad.conf");
     guest.run("printf 'd /run/bad 0755 nosuchuser root -\\nd /run/good 0755 root root -\\n' > /usr/lib/tmpfiles.d/bad.conf");
@@ -118,11 +120,11 @@ fn bad_files_and_bad_disks_are_said_and_the_boot_goes_on() {
     guest.run(
         "dinitctl is-started loginready; dinitctl is-started tty1; ! dinitctl is-started late-filesystems",
     );
-    guest.run("mountpoint -q /srv/share; ! ls /run/before-*; pkill -fx 'sleep 4713'");
+    guest.run("mountpoint -q /srv/share; ! ls /run/before-* || exit 1; pkill -fx 'sleep 4713'");
     guest.must_boot();
     guest.run("dinitctl is-failed late-filesystems");
     guest.run("umount /srv/share; sed -i /never/d /etc/fstab; dinitctl start late-filesystems; mountpoint -q /srv/share");
-    guest.run("dinitctl stop late-filesystems; ! mountpoint -q /srv/share; mountpoint -q /srv");
+    guest.run("dinitctl stop late-filesystems; ! mountpoint -q /srv/share || exit 1; mountpoint -q /srv");
 
     let console = guest.console();
     for said in [
@@ -146,6 +148,7 @@ fn bad_files_and_bad_disks_are_said_and_the_boot_goes_on() {
     assert_eq!(guest.run("cat /run/wrapped").trim(), "-t boot -t agent");
     assert_eq!(guest.run("cat /proc/sys/kernel/panic").trim(), "7");
     assert_eq!(guest.run("hostname").trim(), "localhost");
+    assert_eq!(guest.run("cd /tmp; find . -name '*old' -o -name kept"), "./lost+found/kept\n");
     guest.run("test -d /run/good; mountpoint -q /srv; grep -q '^loop ' /proc/modules");
     assert_eq!(guest.run("findmnt -rno TARGET /home /opt /media || true"), "");
     guest

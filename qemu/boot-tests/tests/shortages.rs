@@ -53,6 +53,8 @@ fn a_disk_that_cannot_be_written_to_gives_a_login_and_with_an_overlay_a_root_as_
     guest.run("dinitctl is-started loginready; ! touch /written");
     guest.agent.shut_down(Shutdown::PowerOff).expect("dinit takes the request");
     guest.must_end();
+    let console = guest.console();
+    assert!(console.contains("hwclock: the time was not kept in /var/lib/dinit/clock"), "{console}");
     drop(guest);
 
     let wishes = Wishes {
@@ -123,7 +125,7 @@ fn what_is_missing_is_said_and_the_boot_goes_on() {
         assert!(console.contains(said), "`{said}` is not in\n{console}");
     }
     guest.run("test $(date +%s) -ge $(stat -c %Y /var/lib/dinit/clock)");
-    guest.run("! touch /run/more; test $(cat /proc/sys/kernel/hostname) = localhost");
+    guest.run("! touch /run/more || exit 1; test $(cat /proc/sys/kernel/hostname) = localhost");
     guest.expect("login: ");
     guest.agent.shut_down(Shutdown::PowerOff).expect("dinit takes the request");
     guest.must_end();

@@ -7,7 +7,7 @@ use boot_tests::{Guest, PASSWORD, Wishes, image, is_clean, mkimage, turn};
 use qemu_machine::OnReboot;
 
 /// What the default image starts at boot.
-const SERVICES: [&str; 30] = [
+const SERVICES: [&str; 31] = [
     "auxfscheck",
     "boot",
     "early-filesystems",
@@ -21,6 +21,7 @@ const SERVICES: [&str; 30] = [
     "network",
     "network.target",
     "power-button",
+    "pre-network.target",
     "rcboot",
     "rootfscheck",
     "rootrw",

@@ -10,6 +10,20 @@ use qemu_machine::{Config, Network};
 /// The channel of QEMU's guest agent, whose other end is a service of the guest.
 const GUEST_AGENT: &str = "org.qemu.guest_agent.0";
 
+/// A process 1 that adds a network file system, whose mounting keeps what addresses there were, and hands over to dinit.
+const NETWORK_MOUNT_INIT: &str = r#"#!/bin/sh -e
+mount -o remount,rw /
+cat > /usr/sbin/mount.test-net <<'END'
+#!/bin/sh
+ip -4 -o address show scope global > /run/addresses
+exec mount -i -t tmpfs "$1" "$2"
+END
+chmod 0755 /usr/sbin/mount.test-net
+echo 'share /srv test-net _netdev 0 0' >> /etc/fstab
+mount -o remount,ro /
+exec /usr/sbin/dinit "$@"
+"#;
+
 /// A machine with everything that the daemons want.
 fn equip(config: &mut Config) {
     config.network = Network::User;
@@ -30,8 +44,12 @@ fn ask(guest: &Guest, channel: &UnixStream, question: &str) -> String {
 
 #[test]
 fn every_daemon_that_comes_with_a_package_is_started_and_answers() {
-    let image = packages_image();
-    let mut guest = Guest::start_image(image, &Wishes::default(), equip);
+    let wishes = Wishes {
+        append: "init=/run/network-mount-init".to_owned(),
+        seed: vec![("network-mount-init", NETWORK_MOUNT_INIT)],
+        ..Wishes::default()
+    };
+    let mut guest = Guest::start_image(packages_image(), &wishes, equip);
     let report = guest.must_boot();
     // An interface that is there makes its service known, which starts only for those who need it.
     let missing: Vec<_> = report.not_started.iter().filter(|it| !it.name.starts_with("netdev@")).collect();
@@ -47,6 +65,11 @@ fn every_daemon_that_comes_with_a_package_is_started_and_answers() {
         "for i in $(seq 600); do ip -4 addr show dev {interface} | grep -q 'inet 10.0.2.' && exit; sleep 0.1; done; exit 1"
     ));
     guest.run("dinitctl is-started dhcpcd");
+    // A network file system was mounted when there was an address.
+    guest.run("mountpoint -q /srv; grep -q 'inet 10.0.2.' /run/addresses");
+
+    // Not everybody may read who has logged in.
+    assert_eq!(guest.run("stat -c %U:%G:%a /var/log/auth.log"), "root:adm:640\n");
 
     // Remote login: it listens, with keys of this system's own, and says what it is.
     let greeting = guest.run("bash -c 'exec 3<>/dev/tcp/127.0.0.1/22; read -r line <&3; echo \"$line\"'");
@@ -89,7 +112,7 @@ fn every_daemon_that_comes_with_a_package_is_started_and_answers() {
     ] {
         guest.run(&format!(
             "old=$(pidof -s {program}); kill -9 $(pidof {program}); \
-             for i in $(seq 300); do new=$(pidof -s {program}); [ -n \"$new\" ] && [ \"$new\" != \"$old\" ] && \
+             for i in $(seq 300); do new=$(pidof -s {program}) && [ \"$new\" != \"$old\" ] && \
              dinitctl is-started {service} && exit; sleep 0.1; done; dinitctl status {service}; exit 1"
         ));
     }
@@ -119,7 +142,8 @@ fn the_other_variants_manage_devices_log_ask_for_an_address_and_pass_messages() 
     guest.run("dinitctl start netdev@eth0 && dinitctl start udhcpc@eth0 && dinitctl is-started dhcpcd");
     assert!(guest.run("cat /etc/resolv.conf").contains("nameserver 10.0.2."));
 
-    // What programs and the kernel say is in the log.
+    // What programs and the kernel say is in the log, which is not for everybody.
+    assert_eq!(guest.run("stat -c %U:%G:%a /var/log/auth.log"), "root:adm:640\n");
     guest.run(
         "logger -t test said; for i in $(seq 600); do \
          grep -q 'test: said' /var/log/syslog && grep -q 'Linux version' /var/log/kern.log && exit; sleep 0.1; done; exit 1",
@@ -142,7 +166,7 @@ fn the_other_variants_manage_devices_log_ask_for_an_address_and_pass_messages() 
     ] {
         guest.run(&format!(
             "old=$(pgrep -x {program}); kill -9 $old; \
-             for i in $(seq 300); do new=$(pgrep -x {program}); [ -n \"$new\" ] && [ \"$new\" != \"$old\" ] && \
+             for i in $(seq 300); do new=$(pgrep -x {program}) && [ \"$new\" != \"$old\" ] && \
              dinitctl is-started {service} && exit; sleep 0.1; done; dinitctl status {service}; exit 1"
         ));
     }

@@ -203,9 +203,10 @@ impl Guest {
         report
     }
 
-    /// Runs a shell command as root and gives what it prints; it must succeed.
+    /// Runs shell commands as root and gives what they print; each must succeed, not only the last. (The shell lets
+    /// pass what is negated: `! COMMAND || exit 1` unless it is the last.)
     pub fn run(&mut self, command: &str) -> String {
-        let output = self.try_run(command);
+        let output = self.try_run(&format!("set -e\n{command}"));
         let (out, error) = (String::from_utf8_lossy(&output.out), String::from_utf8_lossy(&output.error));
         assert_eq!(
             output.status,

@@ -14,6 +14,7 @@ pub mod reserve;
 pub mod seccomp;
 pub mod signal;
 pub mod socket;
+mod standard;
 pub mod swap;
 pub mod system;
 pub mod terminal;

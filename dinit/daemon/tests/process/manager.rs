@@ -35,6 +35,12 @@ if [ -f "$directory/environment" ]; then
 fi
 [ ! -f "$directory/printed" ] || console=$directory/printed
 mount --bind "$console" /dev/console
+if [ -f "$directory/no-devices" ]; then
+    : > "$directory/log"
+    mount --bind "$console" "$directory/log"
+    mount -t tmpfs none /dev
+    exec <&- >&- 2>&-
+fi
 exec "$directory/dinit" "$@" 5> "$directory/ready"
 "#;
 
@@ -304,6 +310,17 @@ fn n12_process_1_goes_on_without_a_control_socket() {
     machine.expect("dinit: Error binding control socket: No such file or directory").expect("[  OK  ] boot");
     machine.signal(libc::SIGTERM);
     machine.expect("--system -h");
+}
+
+#[test]
+fn process_1_that_is_started_without_a_console_and_without_devices_goes_on() {
+    let world = World::new();
+    world.service("boot", OK);
+    File::create(world.path("no-devices")).unwrap();
+    let log = world.path("log");
+    let Some(machine) = boot(&world, &["-l", log.to_str().unwrap()]) else { return };
+    machine.expect("dinit: service boot started.").signal(libc::SIGTERM);
+    machine.expect("dinit: service boot stopped.").expect("dinit: No more active services. Will halt.");
 }
 
 #[test]

@@ -127,7 +127,8 @@ impl Forbidden {
             name: "systemd".to_owned(),
             help:
                 "leave out the package that the chain begins with; where only parts of `systemd` are needed, \
-                   `systemd-standalone-sysusers` and `systemd-standalone-tmpfiles` are taken instead"
+                   `systemd-standalone-sysusers` and `systemd-standalone-tmpfiles` are taken instead, and \
+                   `packages.files-only` takes a package without what it depends on"
                     .to_owned(),
         }
     }

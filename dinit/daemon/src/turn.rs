@@ -374,11 +374,17 @@ impl Daemon {
             self.log.message(Level::Error, format!("Error reading from control connection: {error}"));
         }
         self.serving = Some(number);
-        self.serve_client(number);
-        self.serving = None;
-        if let Some(client) = self.control.client_mut(number) {
+        loop {
+            self.serve_client(number);
+            let Some(client) = self.control.client_mut(number) else { break };
+            let was_full = !client.takes_requests();
             client.send();
+            // Nobody may ever say again that there are requests: they have been read already.
+            if !was_full || !client.takes_requests() {
+                break;
+            }
         }
+        self.serving = None;
         self.update_client(number);
     }
 

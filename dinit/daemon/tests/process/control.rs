@@ -441,6 +441,21 @@ fn a_client_that_drains_its_input_late_is_served_again() {
 }
 
 #[test]
+fn requests_that_wait_for_room_are_served_when_all_answers_are_taken_at_once() {
+    let world = World::new();
+    world.service("ok", OK);
+    let daemon = world.start(&["ok"]);
+    daemon.expect("[  OK  ] ok");
+    // They are read at once, and their answers are more than may be queued, though less than the kernel takes.
+    let requests = vec![0x19; dinit_protocol::REQUEST_BUFFER];
+    let mut stream = UnixStream::connect(world.socket()).unwrap();
+    stream.set_read_timeout(Some(crate::world::LIMIT)).unwrap();
+    stream.write_all(&requests).unwrap();
+    stream.read_exact(&mut vec![0; requests.len() * (2 + 14 + 2 + 1)]).unwrap();
+    daemon.stop();
+}
+
+#[test]
 fn a_client_that_never_reads_its_news_is_dropped_with_a_line() {
     let world = World::new();
     world.service("ok", OK).service("x", OK);

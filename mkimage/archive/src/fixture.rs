@@ -205,18 +205,7 @@ impl TestPackage {
         let control = format!("Package: {name}\nVersion: 1\nArchitecture: amd64\n");
         let control = tar_of(&[("./control", &control), ("./postinst", "#!/bin/sh\n")]);
         let data = tar_of(&[(&format!("./usr/share/{name}"), &name.repeat(1000))]);
-        let mut deb = b"!<arch>\n".to_vec();
-        for (member, body) in
-            [("debian-binary", b"2.0\n".to_vec()), ("control.tar", control), ("data.tar", data)]
-        {
-            let length = body.len();
-            deb.extend(
-                format!("{member:<16}{:<12}{:<6}{:<6}{:<8}{length:<10}`\n", 0, 0, 0, 100_644).into_bytes(),
-            );
-            deb.extend(body);
-            deb.resize(deb.len().next_multiple_of(2), b'\n');
-        }
-        Self { name, version: "1:2+b3~x", depends, deb }
+        Self { name, version: "1:2+b3~x", depends, deb: deb_of(control, data) }
     }
 
     /// The same in another version.
@@ -229,6 +218,20 @@ impl TestPackage {
     pub fn filename(&self) -> String {
         format!("pool/main/{0}/{0}_{1}_amd64.deb", self.name, self.version)
     }
+}
+
+/// Makes a package of its two tar archives, deb(5): an ar(5) archive with members in this order.
+pub fn deb_of(control: Vec<u8>, data: Vec<u8>) -> Vec<u8> {
+    let mut deb = b"!<arch>\n".to_vec();
+    for (member, body) in [("debian-binary", b"2.0\n".to_vec()), ("control.tar", control), ("data.tar", data)]
+    {
+        let length = body.len();
+        let header = format!("{member:<16}{:<12}{:<6}{:<6}{:<8}{length:<10}`\n", 0, 0, 0, 100_644);
+        deb.extend(header.into_bytes());
+        deb.extend(body);
+        deb.resize(deb.len().next_multiple_of(2), b'\n');
+    }
+    deb
 }
 
 fn tar_of(files: &[(&str, &str)]) -> Vec<u8> {

@@ -10,6 +10,7 @@ use mkimage::manifest::Manifest;
 use mkimage::packages::{self, Locking};
 use mkimage::ui::Verbosity;
 use mkimage::world::World;
+use mkimage_archive::fixture;
 use tar::{Builder, EntryType, Header};
 
 /// Where the programs are that do the work.
@@ -259,21 +260,10 @@ impl Deb {
         }
     }
 
-    /// Writes deb(5): an ar(5) archive with members in this order.
     fn write(self, path: &Path) {
         let control = self.control.into_inner().expect("an archive in memory");
         let data = self.data.into_inner().expect("an archive in memory");
-        let mut deb = b"!<arch>\n".to_vec();
-        for (name, body) in
-            [("debian-binary", b"2.0\n".to_vec()), ("control.tar", control), ("data.tar", data)]
-        {
-            let length = body.len();
-            let header = format!("{name:<16}{:<12}{:<6}{:<6}{:<8}{length:<10}`\n", 0, 0, 0, 100_644);
-            deb.extend(header.into_bytes());
-            deb.extend(body);
-            deb.resize(deb.len().next_multiple_of(2), b'\n');
-        }
-        fs::write(path, deb).expect("the folder is writable");
+        fs::write(path, fixture::deb_of(control, data)).expect("the folder is writable");
     }
 }
 

@@ -53,5 +53,5 @@ pub use name::ServiceName;
 pub use parse::{IncludeFault, Lookup, LookupKind, NoSources, Parsed, Source, SourceFile, Sources, parse};
 pub use place::{At, FileId, Place};
 pub use print::print;
-pub use problem::{Layout, Problem};
+pub use problem::{Layout, Level, Problem};
 pub use substitute::{NoVariables, SubstitutionError, Variables};

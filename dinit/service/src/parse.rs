@@ -16,7 +16,7 @@ use crate::lexer::{
 use crate::settings::{self, Assignment, Fault, Operators, Reading, SETTINGS};
 use crate::substitute::Substituter;
 use crate::{
-    At, FileId, Layout, Place, Problem, ServiceDescription, ServiceName, SubstitutionError, Variables,
+    At, FileId, Layout, Level, Place, Problem, ServiceDescription, ServiceName, SubstitutionError, Variables,
 };
 
 /// How many files may be included within one another.
@@ -296,16 +296,18 @@ impl Parser<'_> {
         let name = line.text.get(start..name_end).unwrap_or_default();
         let name_place = here.place(line.line_at(line.skip_space(behind)), line.span(start, name_end));
         let setting = settings::find(name).ok_or_else(|| Problem {
+            level: Level::Assignment,
             help: settings::similar(name, SETTINGS.iter().map(|setting| setting.name)),
             ..here.problem(name_place, [b"unknown setting: '", name, b"'."].concat())
         })?;
         if appends && setting.operators == Operators::Assign {
             let operator = here.place(name_place.line, line.span(operator, behind));
-            return Err(here
-                .problem(operator, [b"cannot use '+=' with setting '", name, b"'"].concat())
+            let text = [b"cannot use '+=' with setting '", name, b"'"].concat();
+            return Err(Problem { level: Level::Assignment, ..here.problem(operator, text) }
                 .with_help("write `=` or `:`"));
         }
-        let value = self.value(here, behind)?;
+        let value =
+            self.value(here, behind).map_err(|problem| Problem { level: Level::Assignment, ..problem })?;
         let place = here.place(value.line, value.span);
         self.places.insert(setting.name, place);
         let assignment = Assignment { setting, appends, value: &value, place };
@@ -466,9 +468,10 @@ fn fault_of(a: &Assignment<'_>, fault: Fault) -> Problem {
     Problem {
         text: fault.text,
         layout: fault.layout,
-        setting: Some(a.setting.name).filter(|_| fault.layout != Layout::Line),
+        setting: Some(a.setting.name),
         place: Some(Place { span, ..a.place }),
         ends_reading: false,
+        level: Level::Value,
         help: Some(fault.help.unwrap_or(Cow::Borrowed(a.setting.help))),
     }
 }

@@ -21,6 +21,17 @@ pub enum Layout {
     Plain,
 }
 
+/// How much of the language one must know to see a problem.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Level {
+    /// What lines there are: their shape, meta-commands and included files; and the description as a whole.
+    Structure,
+    /// What is assigned to what: the names of settings, operators and quotation marks.
+    Assignment,
+    /// What the value of a setting means.
+    Value,
+}
+
 /// One reason why a description cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
@@ -28,12 +39,14 @@ pub struct Problem {
     pub text: Vec<u8>,
     /// How the reference presents it.
     pub layout: Layout,
-    /// The setting, where one is concerned.
+    /// The setting, where one is concerned. The layout decides whether it is shown.
     pub setting: Option<&'static str>,
     /// Where it is, as far as a place exists. There may be one even where the layout does not show it.
     pub place: Option<Place>,
     /// Whether the reference's checker gives up on the service here.
     pub ends_reading: bool,
+    /// Where in the language it lies, for programs that read a description for a part of what it says.
+    pub level: Level,
     /// What to do about it.
     pub help: Option<Cow<'static, str>>,
 }
@@ -47,6 +60,7 @@ impl Problem {
             setting: None,
             place: None,
             ends_reading: false,
+            level: Level::Structure,
             help: None,
         }
     }

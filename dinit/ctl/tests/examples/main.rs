@@ -241,6 +241,28 @@ fn what_is_wrong_with_a_description_is_told_before_anything_is_linked() {
 }
 
 #[test]
+fn a_wrong_value_of_a_setting_that_links_do_not_need_is_left_to_the_daemon() {
+    let world = World::without_daemon();
+    world.describe("wrong", "type = bogus\nrestart = perhaps\nwaits-for.d = boot.d\n");
+    world.describe("unset", "type = internal\nwaits-for.d = ${NOWHERE?\n");
+    world.describe("settings", "comand = \"\nrestart = $1\n@meta enable-via wrong\n");
+    world.check("-u -o -d $D enable settings@x", "Service 'settings@x' has been enabled.\n", "", 0);
+    assert_eq!(world.link("boot.d/settings@x"), Some("../settings".into()));
+    let failure = "dinitctl: error in service description: unmatched '{' in variable substitution\n";
+    world.check("-u -o -d $D enable --from unset int1", "", failure, 1);
+}
+
+#[test]
+fn an_include_path_of_what_is_enabled_has_no_argument() {
+    let world = World::without_daemon();
+    world.describe("part-x", "type = internal\n");
+    world.describe("whole", "@include part-$1\n");
+    let failure = "dinitctl: error loading whole@x: missing value in argument substitution\n";
+    world.check("-u -o -d $D enable whole@x", "", failure, 1);
+    world.check("-u -o -d $D enable --from boot whole@x", "Service 'whole@x' has been enabled.\n", "", 0);
+}
+
+#[test]
 fn what_the_daemon_refuses_is_told_with_its_reason() {
     let world = World::with_daemon();
     world.describe("idle", "type = internal\nwaits-for.d = boot.d\n");

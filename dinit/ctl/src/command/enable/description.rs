@@ -1,14 +1,19 @@
 //! What the descriptions of the two services say about the dependency.
+//!
+//! They are read for that alone: what is wrong with the rest of them is for the daemon and `dinit-check` to say.
 
 use dinit_load::{Host as _, HostError, Opened, Stage, SystemHost};
 use dinit_service::{
-    DependencyKind, FileId, IncludeFault, Parsed, Problem, ServiceName, Source, Sources, Target, parse,
+    DependencyKind, FileId, IncludeFault, Level, Parsed, Problem, ServiceName, Source, Sources, Target, parse,
 };
 
 use super::DEFAULT_DEPENDENT;
 use crate::descriptions::Variables;
 use crate::output::{Failure, Outcome, text};
-use crate::session::joined;
+use crate::session::{base_name, joined};
+
+/// The settings whose values decide where the link is and whether it may be made.
+const LINKING: [&str; 4] = ["waits-for.d", "waits-for", "depends-on", "depends-ms"];
 
 /// Says that a description cannot be opened.
 pub(super) fn unopened(path: &[u8], error: HostError) -> Failure {
@@ -16,15 +21,17 @@ pub(super) fn unopened(path: &[u8], error: HostError) -> Failure {
 }
 
 /// Finds the service that is to depend on another when that was not said: the other may name it.
+///
+/// Settings are passed over, and no argument of the service is substituted: one description serves all of them.
 pub(super) fn dependent_of(
     name: &[u8],
     file: &[u8],
     variables: &Variables,
     unreadable: fn(&[u8], HostError) -> Failure,
 ) -> Outcome<Vec<u8>> {
-    let parsed = read(name, file, variables, unreadable)?;
-    let fault = first_fault(parsed.problems.iter().chain(&parsed.meta_problems));
-    if let Some(fault) = fault {
+    let parsed = read(base_name(name), file, variables, unreadable)?;
+    let problems = parsed.problems.iter().chain(&parsed.meta_problems);
+    if let Some(fault) = first_fault(problems, |problem| problem.level == Level::Structure) {
         return Err(Failure::new(text!["error loading ", name, ": ", fault]));
     }
     Ok(parsed.enable_via.map_or_else(|| DEFAULT_DEPENDENT.to_vec(), |via| via.value))
@@ -37,7 +44,11 @@ pub(super) fn link_directory(from: &[u8], file: &[u8], to: &[u8], variables: &Va
         Stage::Read => Failure::new(text![path, ": ", error.message()]),
     };
     let parsed = read(from, file, variables, unreadable)?;
-    if let Some(fault) = first_fault(&parsed.problems) {
+    let counts = |problem: &Problem| match problem.level {
+        Level::Structure | Level::Assignment => true,
+        Level::Value => problem.setting.is_some_and(|setting| LINKING.contains(&setting)),
+    };
+    if let Some(fault) = first_fault(&parsed.problems, counts) {
         return Err(Failure::new(text!["error in service description: ", fault]));
     }
     let mut directories = Vec::new();
@@ -73,8 +84,11 @@ pub(super) fn link_directory(from: &[u8], file: &[u8], to: &[u8], variables: &Va
     }
 }
 
-fn first_fault<'a>(problems: impl IntoIterator<Item = &'a Problem>) -> Option<Vec<u8>> {
-    problems.into_iter().next().map(|problem| problem.text.clone())
+fn first_fault<'a>(
+    problems: impl IntoIterator<Item = &'a Problem>,
+    counts: impl Fn(&Problem) -> bool,
+) -> Option<Vec<u8>> {
+    problems.into_iter().find(|problem| counts(problem)).map(|problem| problem.text.clone())
 }
 
 fn read(

@@ -1,8 +1,10 @@
 //! What a system may lack: memory, room on the disk, room in /run, patience, the time, and its users.
 
+use std::fs::File;
+
 use agent_protocol::message::Shutdown;
 use boot_tests::{Guest, Wishes, is_clean, until};
-use qemu_machine::{OnReboot, Writes};
+use qemu_machine::{Disk, OnReboot, Writes};
 
 /// Takes all the memory there is, once.
 const HOG: &str = "type = process\ncommand = /usr/bin/tail /dev/zero\nrestart = no\n";
@@ -28,7 +30,10 @@ while touch /run/filler-$number 2> /dev/null; do number=$((number + 1)); done
 
 /// What does so.
 const FULL_RUN_SERVICE: &str =
-    "type = scripted\ncommand = /usr/local/sbin/full-run\ndepends-on: rootrw\nbefore: rcboot\n";
+    "type = scripted\ncommand = /usr/local/sbin/full-run\ndepends-on: rootrw\nbefore: auxfscheck\n";
+
+/// A check that finds errors, which nobody repairs.
+const FAILING_CHECK: &str = "#!/bin/sh\nexit 4\n";
 
 /// Resets the machine, as a loss of power would, after the answer has gone out.
 const RESET: &str = "sync; (sleep 2; echo b > /proc/sysrq-trigger) > /dev/null 2>&1 &";
@@ -76,7 +81,12 @@ fn what_is_missing_is_said_and_the_boot_goes_on() {
     // There is no hardware clock that Linux knows of. What it starts with, it reads past all drivers.
     let append = "initcall_blacklist=cmos_init".to_owned();
     let wishes = Wishes { keep: true, append, ..Wishes::default() };
-    let mut guest = Guest::start(&wishes, |config| config.on_reboot = OnReboot::Restart);
+    let mut guest = Guest::start(&wishes, |config| {
+        config.on_reboot = OnReboot::Restart;
+        let path = config.disks[0].path.with_file_name("second");
+        File::create(&path).and_then(|file| file.set_len(32 << 20)).expect("a disk");
+        config.disks.push(Disk { path, writes: Writes::Kept });
+    });
     guest.must_boot();
     guest.run("test ! -e /dev/rtc0; dinitctl is-started hwclock");
 
@@ -107,8 +117,10 @@ fn what_is_missing_is_said_and_the_boot_goes_on() {
     guest.run("dinitctl is-started loginready");
     guest.log_in();
 
-    // The time, room in /run, and all users.
+    // The time, room in /run, and all users. What a check has found cannot be written down then, and is not forgotten.
     guest.run("rm /filler-*; mv /usr/sbin/fsck.kept /usr/sbin/fsck.ext4; sed -i /vdz/d /etc/fstab");
+    guest.run("rm /usr/sbin/fsck.ext2; mkfs.ext2 -q -F /dev/vdb; printf '%s\\n' '/dev/vdb /home ext2 defaults 0 2' 'tmpfs /srv tmpfs size=1m 0 0' >> /etc/fstab");
+    guest.put("/usr/sbin/fsck.ext2", 0o755, FAILING_CHECK);
     guest.put("/usr/local/sbin/full-run", 0o755, FULL_RUN);
     guest.put("/etc/dinit.d/full-run", 0o644, FULL_RUN_SERVICE);
     guest.run("ln -s ../full-run /etc/dinit.d/boot.d");
@@ -121,9 +133,13 @@ fn what_is_missing_is_said_and_the_boot_goes_on() {
         "rcboot: /etc/passwd is missing or empty: nobody can log in.",
         "rcboot: /etc/hostname holds no valid host name; it is localhost now",
         "No space left on device",
+        "fscheck: errors remain on /dev/vdb; /home is not mounted; run: fsck /dev/vdb",
+        "fscheck: cannot write that down in /run: nothing that was to be checked is mounted",
+        "filesystems: what the checks found is not known; not mounted: /home",
     ] {
         assert!(console.contains(said), "`{said}` is not in\n{console}");
     }
+    guest.run("mountpoint -q /srv; ! mountpoint -q /home || exit 1; dinitctl is-failed filesystems");
     guest.run("test $(date +%s) -ge $(stat -c %Y /var/lib/dinit/clock)");
     guest.run("! touch /run/more || exit 1; test $(cat /proc/sys/kernel/hostname) = localhost");
     guest.expect("login: ");

@@ -11,13 +11,21 @@
 //! partial/                           what is being written; emptied by the next run that writes
 //! ```
 //!
+//! When a `.complete` file was last modified is when its package was last used.
+//!
 //! What is written gets its final name by renaming, whole and checked. A `.deb` goes away once it is unpacked: its
 //! tar archives are all that is ever used again, and keeping both would take up a third more.
 
 use crate::error::ArchiveError;
 use mkimage_deb::{Sha256, Timestamp};
-use std::fs::{self, File, TryLockError};
+use std::collections::BTreeMap;
+use std::fs::{self, File, Metadata, TryLockError};
+use std::io;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+
+/// How old a note of a use must be before it is worth a write to renew it.
+const NOTED_FOR: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// A folder that keeps what is costly to get.
 #[derive(Clone, Debug)]
@@ -100,6 +108,33 @@ impl Cache {
         self.root.join(format!("releases/{seen_at}"))
     }
 
+    /// Notes that packages are used, so that [`Cache::remove_unused`] keeps them.
+    ///
+    /// What is not in the cache, or cannot be written to, is passed over.
+    pub fn mark_used<'d>(&self, digests: impl IntoIterator<Item = &'d Sha256>, now: SystemTime) {
+        for digest in digests {
+            let path = self.unpacked(digest).complete;
+            let noted = fs::metadata(&path).and_then(|metadata| metadata.modified());
+            if noted.is_ok_and(|noted| noted + NOTED_FOR < now)
+                && let Ok(file) = File::options().write(true).open(&path)
+            {
+                let _ = file.set_modified(now);
+            }
+        }
+    }
+
+    /// Removes the packages that were not used since `limit`, and gives how many bytes that were.
+    ///
+    /// While another run writes, nothing is removed. What cannot be removed stays for the next time.
+    pub fn remove_unused(&self, limit: SystemTime) -> u64 {
+        let Ok(Some(_alone)) = self.try_occupy() else { return 0 };
+        let mut removed = 0;
+        for folder in ["unpacked", "packages/sha256"] {
+            removed += remove_old(&self.root.join(folder), limit).unwrap_or_default();
+        }
+        removed
+    }
+
     /// Writes a whole file and then gives it its final name.
     pub(crate) fn place(&self, path: &Path, bytes: &[u8]) -> Result<(), ArchiveError> {
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
@@ -135,4 +170,28 @@ impl Cache {
         }
         Ok(())
     }
+}
+
+/// Removes the files of a folder that are older than `limit`, where what has the same name up to the first dot is one.
+fn remove_old(folder: &Path, limit: SystemTime) -> io::Result<u64> {
+    let mut groups: BTreeMap<Vec<u8>, Vec<(PathBuf, Metadata)>> = BTreeMap::new();
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        let name = entry.file_name().into_encoded_bytes();
+        let stem = name.split(|byte| *byte == b'.').next().unwrap_or_default().to_vec();
+        groups.entry(stem).or_default().push((entry.path(), entry.metadata()?));
+    }
+    let is_old = |(_, metadata): &(PathBuf, Metadata)| metadata.modified().is_ok_and(|time| time < limit);
+    let mut removed = 0;
+    for mut group in groups.into_values().filter(|group| group.iter().all(is_old)) {
+        // What says that the others are whole goes first.
+        group.sort_by_key(|(path, _)| path.extension().is_none_or(|end| end != "complete"));
+        for (path, metadata) in group {
+            match fs::remove_file(path) {
+                Ok(()) => removed += metadata.len(),
+                Err(_) => break,
+            }
+        }
+    }
+    Ok(removed)
 }

@@ -11,6 +11,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::sync::{Mutex, PoisonError};
 use std::thread;
+use std::time::SystemTime;
 
 /// How many packages are downloaded at the same time.
 const LINES: usize = 6;
@@ -40,6 +41,7 @@ impl Archive {
     /// [`ArchiveError::Gone`]; what else was under way is ended then, and what was finished stays in the cache.
     pub fn packages(&self, chosen: &[Chosen]) -> Result<Vec<Unpacked>, ArchiveError> {
         self.bring(chosen, true)?;
+        self.cache.mark_used(chosen.iter().map(|chosen| &chosen.sha256), SystemTime::now());
         chosen.iter().map(|chosen| self.cache.read_unpacked(chosen)).collect()
     }
 

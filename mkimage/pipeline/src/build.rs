@@ -28,7 +28,8 @@ const VERSION: u32 = 3;
 const KERNEL: &str = "vmlinuz";
 const INITRAMFS: &str = "initramfs.img";
 const ROOT: &str = "root.ext4";
-const CONTENTS: &str = "contents.json";
+/// The name of the list of what is in an image; the file comes last, so an image that has it is whole.
+pub(crate) const CONTENTS: &str = "contents.json";
 /// What the name of a folder with an image in the making begins with.
 const UNFINISHED: &str = ".unfinished-";
 
@@ -94,6 +95,11 @@ pub struct PackageLine {
 }
 
 impl Image {
+    /// Where it is.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
     /// The kernel.
     pub fn kernel(&self) -> PathBuf {
         self.folder.join(KERNEL)
@@ -429,4 +435,31 @@ fn derived_uuid(text: &str) -> [u8; 16] {
     uuid[6] = uuid[6] & 0x0f | 0x80;
     uuid[8] = uuid[8] & 0x3f | 0x80;
     uuid
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+
+    /// Lays an image into a new folder, out of empty files.
+    pub(crate) fn lay_image(folder: &Path, kept: bool) -> Image {
+        fs::create_dir(folder).unwrap();
+        for name in [KERNEL, INITRAMFS, ROOT] {
+            fs::write(folder.join(name), []).unwrap();
+        }
+        let contents = Contents {
+            format: VERSION,
+            name: "test".to_owned(),
+            inputs: String::new(),
+            kernel_release: String::new(),
+            kernel_sha256: String::new(),
+            command_line: String::new(),
+            root_uuid: String::new(),
+            sizes: sizes(folder).unwrap(),
+            kept,
+            packages: Vec::new(),
+        };
+        write_contents(folder, &contents).unwrap();
+        Image::open(folder).unwrap()
+    }
 }

@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, Result, bail};
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -13,7 +13,7 @@ use crate::packages::{self, Locking, Outcome};
 use crate::tools::{self, Choice};
 use crate::ui::{self, Verbosity};
 use crate::world::World;
-use crate::{boot, build, check};
+use crate::{boot, build, check, upkeep};
 
 /// Builds bootable Linux images from signed packages, boots them and tests them.
 ///
@@ -31,7 +31,8 @@ pub struct Cli {
 /// What every verb takes.
 #[derive(Debug, Args)]
 struct Common {
-    /// Keep downloads and intermediate results here [default: $MKIMAGE_CACHE, else ~/.cache/mkimage]
+    /// Keep downloads and intermediate results here, until builds have not used them for 30 days
+    /// [default: $MKIMAGE_CACHE, else ~/.cache/mkimage]
     #[arg(long, global = true, value_name = "DIR")]
     cache: Option<PathBuf>,
     /// Say nothing but problems and what was asked for
@@ -249,6 +250,7 @@ fn run_build(world: &World, arguments: BuildArguments) -> Result<ExitCode> {
     let output = arguments.output.unwrap_or_else(|| PathBuf::from("out").join(manifest.image.name.get_ref()));
     let reuse = if arguments.from_scratch { build::Reuse::Nothing } else { build::Reuse::WhatFits };
     let image = build::run(world, &manifest, arguments.which.locking(), &output, reuse)?;
+    upkeep::run(world, &image, SystemTime::now());
     let mut text = String::new();
     for (path, size) in image.files()? {
         text.push_str(&format!("{:>10}  {}\n", ui::bytes(size), path.display()));
@@ -269,6 +271,9 @@ fn run_boot(world: &World, arguments: BootArguments) -> Result<ExitCode> {
     if arguments.keep {
         image.keep()?;
     }
+    upkeep::run(world, &image, SystemTime::now());
+    // Where locks cannot be had, the guest still has all files open that it needs.
+    let _held = upkeep::hold(&image);
     let options = boot::Options {
         memory: arguments.memory,
         processors: arguments.processors,

@@ -11,6 +11,7 @@ use std::error::Error;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 use tempfile::TempDir;
 
 /// An archive with `app`, which needs `library`, and a cache.
@@ -241,6 +242,39 @@ fn a_cache_that_was_copied_is_looked_through_once_and_needs_no_mirror() {
     assert_eq!(world.archive().packages(&chosen).unwrap(), packages);
     assert_ne!(fs::read_to_string(&complete).unwrap(), before);
     assert_eq!(world.archive().packages(&chosen).unwrap(), packages);
+}
+
+#[test]
+fn what_was_not_used_for_long_leaves_the_cache_whole_packages_at_a_time() {
+    let world = World::new();
+    let chosen = world.chosen();
+    let packages = world.archive().packages(&chosen).unwrap();
+    let cache = world.archive().cache;
+    let day = Duration::from_secs(24 * 60 * 60);
+    let now = SystemTime::now();
+    assert_eq!(cache.remove_unused(now - day), 0);
+
+    // Forty days later one of the two has been used again, ten days before.
+    cache.mark_used([&chosen[1].sha256], now + 30 * day);
+    let removed = cache.remove_unused(now + 10 * day);
+    assert!(removed > packages[0].data_size, "{removed}");
+    let left = |end: &str| format!("unpacked/{}.{end}", chosen[1].sha256);
+    assert_eq!(world.cached(), ["complete", "control.tar", "tar"].map(left).into());
+    assert!(cache.is_unpacked(&chosen[1].sha256));
+    assert_eq!(world.archive().packages(&chosen).unwrap(), packages);
+}
+
+#[test]
+fn nothing_leaves_the_cache_while_another_run_writes() {
+    let world = World::new();
+    world.archive().packages(&world.chosen()).unwrap();
+    let cache = world.archive().cache;
+    let long_after = SystemTime::now() + Duration::from_secs(1_000_000_000);
+    let alone = cache.try_occupy().unwrap();
+    assert_eq!(cache.remove_unused(long_after), 0);
+    drop(alone);
+    assert!(cache.remove_unused(long_after) > 0);
+    assert!(world.cached().is_empty(), "{:?}", world.cached());
 }
 
 #[test]

@@ -15,6 +15,8 @@ const FSTAB: &str = "\
 /dev/vdc /media ext4 nofail 0 2
 lonely
 tmpfs /srv tmpfs size=1m 0 0
+tmpfs /tmp/a\\040[*]/deep tmpfs size=1m 0 0
+/var/lib/bound /tmp/bound none bind 0 0
 share /srv/share test-net _netdev 0 0
 never /srv/never test-net _netdev 0 0
 /dev/vdy none swap x-systemd.device-timeout=2 0 0";
@@ -88,6 +90,8 @@ fn bad_files_and_bad_disks_are_said_and_the_boot_goes_on() {
     guest.run(&format!("printf %s '{FSTAB}' >> /etc/fstab"));
     // What a check of /tmp has found is for a person to look at.
     guest.run("mkdir /tmp/lost+found; touch /tmp/lost+found/kept /tmp/old /tmp/.old");
+    // What is mounted below it was not left there.
+    guest.run("mkdir -p '/tmp/a [*]/deep' '/tmp/a bc/deep' /tmp/bound /var/lib/bound; touch '/tmp/a [*]/old' /var/lib/bound/other");
     guest.run("printf 'no_such_module a=b\\n!!! bad\\nloop max_loop=3\\n' > /etc/modules");
     guest.run("printf 'rubbish\\nkernel.panic = 7\\n' > /etc/sysctl.d/50-bad.conf");
     guest.run("printf 'd /run/bad 0755 nosuchuser root -\\nd /run/good 0755 root root -\\n' > /usr/lib/tmpfiles.d/bad.conf");
@@ -149,6 +153,8 @@ fn bad_files_and_bad_disks_are_said_and_the_boot_goes_on() {
     assert_eq!(guest.run("cat /proc/sys/kernel/panic").trim(), "7");
     assert_eq!(guest.run("hostname").trim(), "localhost");
     assert_eq!(guest.run("cd /tmp; find . -name '*old' -o -name kept"), "./lost+found/kept\n");
+    guest.run("mountpoint -q '/tmp/a [*]/deep'; test -e /tmp/bound/other; test ! -e '/tmp/a bc'");
+    assert!(!console.contains("in /tmp could be removed"), "{console}");
     guest.run("test -d /run/good; mountpoint -q /srv; grep -q '^loop ' /proc/modules");
     assert_eq!(guest.run("findmnt -rno TARGET /home /opt /media || true"), "");
     guest

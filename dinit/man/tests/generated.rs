@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
@@ -72,7 +73,11 @@ fn run_if_there(program: &str, arguments: &[&str], input: &Path) -> Option<Outpu
     match output {
         Ok(output) => Some(output),
         Err(_) if std::env::var_os("REQUIRE_ALL").is_some() => panic!("there is no {program}"),
-        Err(_) => None,
+        Err(_) => {
+            let mut screen = io::stderr();
+            writeln!(screen, "skipped: there is no {program}").unwrap();
+            None
+        }
     }
 }
 

@@ -138,6 +138,17 @@ fn console_size(screen: &impl AsFd) -> String {
     }
 }
 
+/// What to type into a shell that runs already, so that it knows how large the screen is. To type it for whoever is
+/// there would be to type it into what runs in that shell now.
+fn size_hint(size: Option<(Width, Height)>) -> String {
+    match size {
+        Some((Width(columns), Height(rows))) => {
+            format!("; `stty rows {rows} columns {columns}` tells it the size of the screen")
+        }
+        None => String::new(),
+    }
+}
+
 /// Boots, waits until the boot is complete, runs one command as root, and powers the guest off. Gives the
 /// command's exit status.
 pub fn execute(
@@ -209,7 +220,10 @@ fn bring(
 pub fn attach(world: &World, socket: &Path) -> Result<ExitCode> {
     let port = UnixStream::connect(socket)
         .with_context(|| format!("cannot connect to `{}`: does the guest still run?", socket.display()))?;
-    world.ui.say(format_args!("{ESCAPE_KEY_NAME} leaves; Enter shows the prompt"));
+    world.ui.say(format_args!(
+        "{ESCAPE_KEY_NAME} leaves; Enter shows the prompt{}",
+        size_hint(terminal_size_of(std::io::stdout()))
+    ));
     let keyboard =
         File::from(std::io::stdin().as_fd().try_clone_to_owned().context("cannot use the terminal")?);
     let attached = qemu_machine::attach(&port, &keyboard, &mut std::io::stdout(), &world.cancelled);
@@ -360,5 +374,19 @@ fn name(accelerator: Accelerator) -> &'static str {
     match accelerator {
         Accelerator::Kvm => "KVM",
         Accelerator::Tcg | Accelerator::TcgCounting { .. } => "TCG",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whoever_attaches_from_a_terminal_is_told_how_to_pass_its_size_on() {
+        assert_eq!(
+            size_hint(Some((Width(120), Height(40)))),
+            "; `stty rows 40 columns 120` tells it the size of the screen"
+        );
+        assert_eq!(size_hint(None), "");
     }
 }

@@ -39,6 +39,7 @@ const SOURCES: &[(&str, &str)] = &[
     ("dinit-monitor", include_str!("../source/dinit-monitor.8.txt")),
     ("shutdown", include_str!("../source/shutdown.8.txt")),
     ("dinit-ready", include_str!("../source/dinit-ready.8.txt")),
+    ("dinit-when", include_str!("../source/dinit-when.8.txt")),
 ];
 
 const LANGUAGE: Source = Source {

@@ -15,6 +15,7 @@ pub mod dinit;
 pub mod dinit_check;
 pub mod dinit_monitor;
 pub mod dinit_ready;
+pub mod dinit_when;
 pub mod dinitctl;
 pub mod help;
 pub mod shutdown;
@@ -190,6 +191,7 @@ pub fn programs() -> Vec<Program> {
         dinit_monitor::program(),
         shutdown::program(),
         dinit_ready::program(),
+        dinit_when::program(),
     ]
     .into()
 }

@@ -2,7 +2,7 @@
 
 use crate::Errno;
 use nix::sys::termios::{self, FlushArg, LocalFlags, SetArg, SpecialCharacterIndices, Termios};
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, AsRawFd};
 
 /// Says whether the descriptor is a terminal.
 pub fn is_terminal(descriptor: impl AsFd) -> bool {
@@ -19,6 +19,26 @@ pub fn take_foreground(descriptor: impl AsFd) -> Result<(), Errno> {
 /// Throws away what was typed and not yet read.
 pub fn discard_input(descriptor: impl AsFd) -> Result<(), Errno> {
     Ok(termios::tcflush(descriptor, FlushArg::TCIFLUSH)?)
+}
+
+/// Waits until the virtual console with this number is shown (VT_WAITACTIVE of console_ioctl(2)). `descriptor` is any
+/// virtual console.
+///
+/// # Errors
+/// `ENOTTY` if the descriptor is no virtual console, `ENXIO` if there is none with this number.
+pub fn wait_until_shown(descriptor: impl AsFd, number: u8) -> Result<(), Errno> {
+    /// VT_WAITACTIVE of linux/vt.h.
+    const WAIT_ACTIVE: libc::Ioctl = 0x5607;
+    loop {
+        // SAFETY: the descriptor is open for the call, and this request takes a number, no pointer.
+        let result =
+            unsafe { libc::ioctl(descriptor.as_fd().as_raw_fd(), WAIT_ACTIVE, libc::c_ulong::from(number)) };
+        match nix::errno::Errno::result(result) {
+            Ok(_) => return Ok(()),
+            Err(nix::errno::Errno::EINTR) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
 }
 
 /// The way a terminal was set before single keys were asked for.

@@ -18,13 +18,14 @@ use crate::world::World;
 pub use services::package_folders;
 
 /// Where each of our programs goes, and the other names it answers to.
-const PROGRAMS: [(&str, &str, &[&str]); 6] = [
+const PROGRAMS: [(&str, &str, &[&str]); 7] = [
     ("dinit", "usr/sbin", &["init"]),
     ("dinitctl", "usr/bin", &[]),
     ("dinit-check", "usr/bin", &[]),
     ("dinit-monitor", "usr/bin", &[]),
     ("shutdown", "usr/sbin", &["halt", "poweroff", "reboot", "soft-reboot"]),
     ("dinit-ready", "usr/lib/dinit", &[]),
+    ("dinit-when", "usr/lib/dinit", &[]),
 ];
 
 /// What the root file system is known by.

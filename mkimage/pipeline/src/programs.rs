@@ -21,12 +21,13 @@ use crate::world::{Data, World};
 const TARGET: &str = "x86_64-unknown-linux-gnu";
 
 /// A cargo package and the profile it is built with. The program has the package's name.
-const PACKAGES: [(&str, &str); 8] = [
+const PACKAGES: [(&str, &str); 9] = [
     ("dinit", "image"),
     ("dinitctl", "image"),
     ("dinit-check", "image"),
     ("dinit-monitor", "image"),
     ("dinit-ready", "image"),
+    ("dinit-when", "image"),
     ("shutdown", "image"),
     ("guest-agent", "image"),
     ("initramfs-init", "initramfs"),

@@ -149,37 +149,10 @@ impl Guest {
     /// Starts a machine with an image.
     pub fn start_image(image: &Image, wishes: &Wishes, change: impl FnOnce(&mut Config)) -> Guest {
         let turn = turn();
-        let world = World::new(Verbosity::Quiet, None).expect("a world");
-        world.keep_others_out().expect("the cache can be locked");
         let folder = tempfile::tempdir().expect("a temporary folder");
-        let programs = programs::run(&world).expect("our programs");
         let brought = Brought { agent: true, debug_shell: wishes.debug_shell };
-        let archive = brought.archive(&programs, folder.path()).expect("what is brought");
-        let options = Options {
-            memory: 512,
-            processors: 2,
-            append: wishes.append.clone(),
-            init: None,
-            debug_shell: boot::DebugShell::No,
-            keep: wishes.keep,
-            tools: Choice::Own,
-            locking: mkimage::packages::Locking::AsNeeded,
-            accelerator: AcceleratorChoice::Probe,
-        };
-        let mut config = boot::config(&world, image, &options).expect("a machine");
-        world.let_others_in();
-        if wishes.keep {
-            let copy = folder.path().join("root.ext4");
-            copy_sparse(&image.root(), &copy);
-            config.disks[0].path = copy;
-        }
-        config.initramfs.push(archive);
-        if !wishes.seed.is_empty() {
-            config.initramfs.push(seed_archive(&wishes.seed, folder.path()));
-        }
+        let mut config = prepare(image, wishes, brought, folder.path());
         config.channels = vec![seed::PORT.to_owned()];
-        let start = wishes.start.map_or_else(|| brought.command_line(&wishes.append), str::to_owned);
-        config.command_line.push_str(&format!(" panic=-1 {start}"));
         if wishes.debug_shell {
             config.second_serial = Some(folder.path().join("debug-shell"));
         }
@@ -323,6 +296,53 @@ impl Guest {
     }
 }
 
+/// Starts a machine with the default image and no agent, whose channel costs a guest 8 MB; what it has to tell, it
+/// tells on the console. The folder is the machine's.
+pub fn without_agent(
+    wishes: &Wishes,
+    change: impl FnOnce(&mut Config),
+) -> (Machine, TempDir, MutexGuard<'static, ()>) {
+    let turn = turn();
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let mut config = prepare(image(), wishes, Brought { agent: false, debug_shell: false }, folder.path());
+    change(&mut config);
+    (Machine::start(&config).expect("QEMU starts"), folder, turn)
+}
+
+/// Describes the machine that is wished for. What goes into it is made in the folder.
+fn prepare(image: &Image, wishes: &Wishes, brought: Brought, folder: &Path) -> Config {
+    let world = World::new(Verbosity::Quiet, None).expect("a world");
+    world.keep_others_out().expect("the cache can be locked");
+    let programs = programs::run(&world).expect("our programs");
+    let options = Options {
+        memory: 512,
+        processors: 2,
+        append: wishes.append.clone(),
+        init: None,
+        debug_shell: boot::DebugShell::No,
+        keep: wishes.keep,
+        tools: Choice::Own,
+        locking: mkimage::packages::Locking::AsNeeded,
+        accelerator: AcceleratorChoice::Probe,
+    };
+    let mut config = boot::config(&world, image, &options).expect("a machine");
+    world.let_others_in();
+    if wishes.keep {
+        let copy = folder.join("root.ext4");
+        copy_sparse(&image.root(), &copy);
+        config.disks[0].path = copy;
+    }
+    if brought.is_any() {
+        config.initramfs.push(brought.archive(&programs, folder).expect("what is brought"));
+    }
+    if !wishes.seed.is_empty() {
+        config.initramfs.push(seed_archive(&wishes.seed, folder));
+    }
+    let start = wishes.start.map_or_else(|| brought.command_line(&wishes.append), str::to_owned);
+    config.command_line.push_str(&format!(" panic=-1 {start}"));
+    config
+}
+
 /// A root shell on the guest's second serial port.
 pub struct DebugShell {
     port: UnixStream,
@@ -357,6 +377,10 @@ impl DebugShell {
 pub fn until(command: &str) -> String {
     format!("for i in $(seq 600); do {command} && exit 0; sleep 0.1; done; exit 1")
 }
+
+/// A command of the guest that succeeds once the service power-button reads a button. What is pressed before is lost.
+pub const BUTTON_IS_READ: &str =
+    "pgrep -x dinit-when | sed 's#.*#/proc/&/fd#' | xargs ls -l | grep -q /dev/input/event";
 
 /// An archive behind the initramfs that brings files into /run.
 fn seed_archive(files: &[(&str, &str)], folder: &Path) -> PathBuf {

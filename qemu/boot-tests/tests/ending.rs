@@ -4,7 +4,7 @@
 use std::fs::{self, File};
 
 use agent_protocol::message::Shutdown;
-use boot_tests::{Guest, Wishes, image, is_clean, until};
+use boot_tests::{BUTTON_IS_READ, Guest, Wishes, image, is_clean, until};
 use qemu_machine::{Disk, OnReboot, Writes};
 
 /// The first service of all, which here waits for somebody to let it go on.
@@ -101,6 +101,16 @@ fn keys_soft_reboot_and_kexec_begin_anew_and_the_power_button_ends() {
         }
     });
     guest.must_boot();
+
+    // A console has its getty once somebody looks at it, and no other has.
+    let gettys = "pgrep -x agetty -a | grep -o 'tty[1-6] ' | tr -d '\\n'";
+    assert_eq!(guest.run(gettys), "tty1 ");
+    guest.run(&until("test -e /sys/class/vc/vcs3"));
+    guest.machine.press_keys(&["alt", "f3"]).expect("QEMU takes the keys");
+    guest.run(&until("pgrep -f '^/usr/sbin/agetty.* tty3 '"));
+    assert_eq!(guest.run(gettys), "tty1 tty3 ");
+    guest.run("dinitctl is-started tty2 && dinitctl is-started tty3");
+
     guest.run("touch /run/before");
     guest.machine.press_keys(&["ctrl", "alt", "delete"]).expect("QEMU takes the keys");
     guest.must_come_back();
@@ -127,8 +137,7 @@ fn keys_soft_reboot_and_kexec_begin_anew_and_the_power_button_ends() {
     guest.must_come_back();
     guest.run("grep -q ' again$' /proc/cmdline");
 
-    // What is pressed before somebody reads is lost.
-    guest.run(&until("pgrep -x od > /dev/null"));
+    guest.run(&until(BUTTON_IS_READ));
     guest.machine.press_power_button().expect("QEMU takes it");
     guest.expect("was pressed");
     guest.must_end();

@@ -4,7 +4,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::os::unix::net::UnixStream;
 
 use agent_protocol::message::Shutdown;
-use boot_tests::{Guest, Wishes, packages_image, variants_image};
+use boot_tests::{BUTTON_IS_READ, Guest, Wishes, packages_image, until, variants_image};
 use qemu_machine::{Config, Network};
 
 /// The channel of QEMU's guest agent, whose other end is a service of the guest.
@@ -175,8 +175,8 @@ fn the_other_variants_manage_devices_log_ask_for_an_address_and_pass_messages() 
     let channel = guest.machine.channel(GUEST_AGENT).expect("a channel");
     assert_eq!(ask(&guest, &channel, "{\"execute\": \"guest-ping\"}"), "{\"return\": {}}\n");
 
-    // The power button is found as well; what is pressed before somebody reads is lost.
-    guest.run("for i in $(seq 600); do pgrep -x od > /dev/null && exit; sleep 0.1; done; exit 1");
+    // The power button is found as well.
+    guest.run(&until(BUTTON_IS_READ));
     guest.machine.press_power_button().expect("QEMU takes it");
     guest.must_end();
 }

@@ -4,7 +4,7 @@
 use std::fs::File;
 
 use agent_protocol::message::Shutdown;
-use boot_tests::{Guest, Wishes, is_clean, stand_ins_image, until};
+use boot_tests::{BUTTON_IS_READ, Guest, Wishes, is_clean, stand_ins_image, until};
 use qemu_machine::{Disk, Network, OnReboot, Writes};
 
 /// One device that is known only by a link of the device manager's, and one that never comes.
@@ -86,8 +86,7 @@ fn packages_of_eudev_and_sysklogd_displace_the_archives_and_serve() {
     assert!(console.contains(said), "{console}");
     assert!(!console.contains("udevadm: "), "{console}");
 
-    // What is pressed before somebody reads is lost.
-    guest.run(&until("pgrep -x od > /dev/null"));
+    guest.run(&until(BUTTON_IS_READ));
     guest.machine.press_power_button().expect("QEMU takes it");
     guest.must_end();
     assert!(is_clean(&guest.root()), "the root is marked clean\n{}", guest.console());

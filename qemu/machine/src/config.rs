@@ -221,7 +221,8 @@ pub fn arguments(config: &Config, places: &Places) -> Vec<OsString> {
     }
     line.flag("-nodefaults");
     line.flag("-no-user-config");
-    line.pair("-machine", "pc,usb=off,vmport=off");
+    // Without controllers for disks that it does not have, whose drivers the guest would load.
+    line.pair("-machine", "q35,usb=off,vmport=off,sata=off,smbus=off");
     add_processor(&mut line, config);
     line.pair("-m", config.memory);
     add_boot(&mut line, config, places);
@@ -320,7 +321,8 @@ fn add_disk(line: &mut Line, index: usize, disk: &Disk) {
         Writes::Refused => ",readonly=on",
     });
     line.words.extend(["-drive".into(), drive]);
-    line.pair("-device", format!("virtio-blk-pci,drive=disk{index},serial=disk{index}"));
+    // Each queue costs the guest memory, and QEMU serves them one after the other.
+    line.pair("-device", format!("virtio-blk-pci,drive=disk{index},serial=disk{index},num-queues=1"));
 }
 
 fn add_network(line: &mut Line, network: Network) {
@@ -414,7 +416,7 @@ mod tests {
 
     #[test]
     fn the_smallest_machine_has_a_console_and_a_monitor() {
-        let expected = "qemu -nodefaults -no-user-config -machine pc,usb=off,vmport=off -accel tcg,thread=multi \
+        let expected = "qemu -nodefaults -no-user-config -machine q35,usb=off,vmport=off,sata=off,smbus=off -accel tcg,thread=multi \
                         -cpu max,la57=off,pku=off,svm=off -smp 2 -m 512 -kernel /k -append 'console=ttyS0 no_timer_check' -display none \
                         -vga none -chardev stdio,id=console,signal=off -serial chardev:console \
                         -chardev socket,id=qmp,server=off,path=/t/qmp -mon chardev=qmp,mode=control \
@@ -441,7 +443,7 @@ mod tests {
         wanted.second_serial = Some("/s,1".into());
         wanted.display = Display::Vga;
         let expected = "/t/ld.so --library-path /t/lib /t/qemu -L /t/qemu-data -L /t/seabios -nodefaults \
-                        -no-user-config -machine pc,usb=off,vmport=off -accel kvm -cpu host -smp 4 -m 256 \
+                        -no-user-config -machine q35,usb=off,vmport=off,sata=off,smbus=off -accel kvm -cpu host -smp 4 -m 256 \
                         -kernel /k -initrd /t/initramfs -append 'console=ttyS0 root=/dev/vda single' \
                         -display none -vga std -chardev stdio,id=console,signal=off -serial chardev:console \
                         -chardev socket,id=serial1,server=on,wait=off,path=/s,,1 -serial chardev:serial1 \
@@ -452,11 +454,11 @@ mod tests {
                         -chardev socket,id=channel1,server=off,path=/t/channel1 \
                         -device virtserialport,chardev=channel1,name=x,,y \
                         -drive if=none,id=disk0,format=raw,file=/a,,b,discard=unmap \
-                        -device virtio-blk-pci,drive=disk0,serial=disk0 \
+                        -device virtio-blk-pci,drive=disk0,serial=disk0,num-queues=1 \
                         -drive if=none,id=disk1,format=raw,file=/c,snapshot=on,cache=unsafe \
-                        -device virtio-blk-pci,drive=disk1,serial=disk1 \
+                        -device virtio-blk-pci,drive=disk1,serial=disk1,num-queues=1 \
                         -drive 'if=none,id=disk2,format=raw,file=/d e,readonly=on' \
-                        -device virtio-blk-pci,drive=disk2,serial=disk2 \
+                        -device virtio-blk-pci,drive=disk2,serial=disk2,num-queues=1 \
                         -netdev user,id=net0 -device virtio-net-pci,netdev=net0,romfile=";
         assert_eq!(line(&wanted), expected);
     }

@@ -1,23 +1,27 @@
 //! What `dpkg-divert` and `dpkg-statoverride` leave to the unpacking that, for dpkg, comes after the `preinst`.
 //!
 //! Here the files are there already when the `preinst` runs, so what it arranged is done to them afterwards: a file
-//! that another package ships moves to its diverted name, and an override's owner and mode are applied.
+//! that another package ships moves to its diverted name, and an override's owner and mode are applied. Only a file
+//! that two packages ship is not in its place before the `preinst` of the one that may divert the other's has run.
 
 use crate::accounts::Accounts;
 use crate::error::Error;
-use crate::package::Package;
-use crate::root::Root;
+use crate::package::{Package, absolute_path};
+use crate::root::{Place, Root};
 use crate::sandbox::{Sandbox, mode_on_disk};
 use crate::{Owner, database};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io;
+use std::path::Path;
 
 /// The arrangements that are done already.
 #[derive(Default)]
 pub(crate) struct Arrangements {
     diversions: Vec<u8>,
     overrides: Vec<u8>,
+    /// The paths at which packages have what is their own beside what they have diverted.
+    settled: BTreeSet<Vec<u8>>,
 }
 
 impl Arrangements {
@@ -31,7 +35,9 @@ impl Arrangements {
         let diversions = database::read(root, "diversions")?;
         if diversions != self.diversions {
             for diversion in Diversion::parse(&diversions) {
-                diversion.apply(root, owners)?;
+                if !self.settled.contains(diversion.from) {
+                    diversion.apply(root, owners)?;
+                }
             }
             self.diversions = diversions;
         }
@@ -42,9 +48,55 @@ impl Arrangements {
         }
         Ok(())
     }
+
+    /// Gives a file of a package its place, which another package's file had before the `preinst`.
+    pub(crate) fn settle(
+        &mut self,
+        root: &Root,
+        package: &str,
+        path: &[u8],
+        waits_at: &[u8],
+    ) -> Result<(), Error> {
+        let path = absolute_path(path);
+        let text = database::read(root, "diversions")?;
+        let diverted = Diversion::parse(&text)
+            .into_iter()
+            .find(|diversion| diversion.from == path && diversion.package != package.as_bytes());
+        let end = diverted.map_or(path.as_slice(), |diversion| diversion.to);
+        let cannot =
+            |path: &Path, cause| Error::File { action: "put in place", path: path.to_owned(), cause };
+        let Some(file) = root.find(waits_at)?.filter(|file| file.metadata().is_some()) else { return Ok(()) };
+        let place = root.find(end)?.ok_or_else(|| cannot(file.shown(), io::ErrorKind::NotFound.into()))?;
+        if place.metadata().is_none() {
+            fs::rename(file.path(), place.path()).map_err(|cause| cannot(file.shown(), cause))?;
+        } else if is_same(&file, &place).map_err(|cause| cannot(file.shown(), cause))? {
+            file.remove()?;
+        } else {
+            return Err(Error::NotDiverted {
+                package: package.to_owned(),
+                path: String::from_utf8_lossy(end).into_owned(),
+            });
+        }
+        self.settled.insert(path);
+        Ok(())
+    }
 }
 
-/// Which packages ship a path.
+/// Whether two files, or two links, say the same.
+fn is_same(one: &Place, other: &Place) -> io::Result<bool> {
+    let kind = |place: &Place| place.metadata().map(|metadata| metadata.file_type());
+    match (kind(one), kind(other)) {
+        (Some(one_is), Some(other_is)) if one_is.is_file() && other_is.is_file() => {
+            Ok(fs::read(one.path())? == fs::read(other.path())?)
+        }
+        (Some(one_is), Some(other_is)) if one_is.is_symlink() && other_is.is_symlink() => {
+            Ok(fs::read_link(one.path())? == fs::read_link(other.path())?)
+        }
+        _ => Ok(false),
+    }
+}
+
+/// Which packages' files lie at a path before the first script runs.
 pub(crate) struct FileOwners<'a>(BTreeMap<Vec<u8>, BTreeSet<&'a str>>);
 
 impl<'a> FileOwners<'a> {
@@ -52,14 +104,15 @@ impl<'a> FileOwners<'a> {
     pub(crate) fn of(packages: &'a [Package<'_>]) -> Self {
         let mut owners: BTreeMap<Vec<u8>, BTreeSet<&str>> = BTreeMap::new();
         for package in packages {
-            for file in &package.control.files {
+            let waiting = &package.control.waiting;
+            for file in package.control.files.iter().filter(|file| !waiting.contains_key(&file.path)) {
                 owners.entry(file.listed_path()).or_default().insert(&package.name);
             }
         }
         Self(owners)
     }
 
-    /// Whether any package but the named one ships the path.
+    /// Whether the path is that of any package but the named one.
     fn ships_beside(&self, path: &[u8], package: &[u8]) -> bool {
         self.0.get(path).is_some_and(|names| names.iter().any(|name| name.as_bytes() != package))
     }

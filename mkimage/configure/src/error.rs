@@ -45,6 +45,13 @@ pub enum Error {
         /// What is wrong with it.
         problem: String,
     },
+    /// Two packages ship a file, and neither has diverted that of the other.
+    NotDiverted {
+        /// The package whose file has no place.
+        package: String,
+        /// The path.
+        path: String,
+    },
     /// A maintainer script did not end well.
     Script {
         /// The package.
@@ -100,6 +107,10 @@ impl Error {
                  leave out the package that does so"
                     .to_owned(),
             ),
+            Self::NotDiverted { .. } => Some(
+                "leave one of the two packages out; which the other is, `mkimage why` tells without this one"
+                    .to_owned(),
+            ),
             Self::Sandbox { step, .. } if step.0.contains("/proc") => Some(
                 "a new `/proc` is refused where the one outside is partly hidden; in a container, start it with \
                  `--security-opt systempaths=unconfined`, or build outside of it"
@@ -124,6 +135,10 @@ impl fmt::Display for Error {
             }
             Self::Control { package, problem } => {
                 write!(out, "cannot read the control data of `{package}`: {problem}")
+            }
+            Self::NotDiverted { package, path } => {
+                write!(out, "`{package}` brings `{path}`, which another package has brought")?;
+                out.write_str(" and no `preinst` has diverted")
             }
             Self::Script { package, script, arguments, status, output } => {
                 write!(out, "the {script} of `{package}` failed, {status}")?;
@@ -158,6 +173,7 @@ impl std::error::Error for Error {
             Self::SandboxEnded { .. }
             | Self::Climbing { .. }
             | Self::Control { .. }
+            | Self::NotDiverted { .. }
             | Self::Script { .. }
             | Self::Cancelled
             | Self::NoModules { .. }

@@ -14,6 +14,9 @@ pub struct PackageControl {
     /// What the package ships at the paths that its member `conffiles` names, spelt as [`PackageFile::path`] is;
     /// what is in the tree there may be the image's own.
     pub conffiles: BTreeMap<Vec<u8>, Vec<u8>>,
+    /// Files that lie in the tree by another name until the package's `preinst` has diverted those of other packages
+    /// in their places: the paths, spelt as [`PackageFile::path`] is, and those names.
+    pub waiting: BTreeMap<Vec<u8>, Vec<u8>>,
 }
 
 /// One path of a package.

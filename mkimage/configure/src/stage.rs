@@ -131,10 +131,16 @@ impl Environment {
 impl Stage<'_> {
     /// Tells the sandbox what packages ship that a disk of the builder's cannot show.
     fn adopt_files(&mut self) -> Result<(), Error> {
-        let files = self.packages.iter().flat_map(|package| &package.control.files);
-        let special =
-            files.filter(|file| file.owner != Owner::default() || mode_on_disk(file.mode) != file.mode);
-        self.adopted = special.map(|file| (absolute_path(&file.path), file.owner, file.mode)).collect();
+        for control in self.packages.iter().map(|package| package.control) {
+            let special = control
+                .files
+                .iter()
+                .filter(|file| file.owner != Owner::default() || mode_on_disk(file.mode) != file.mode);
+            self.adopted.extend(special.map(|file| {
+                let lies_at = control.waiting.get(&file.path).unwrap_or(&file.path);
+                (absolute_path(lies_at), file.owner, file.mode)
+            }));
+        }
         let adopted = self.adopted.iter().map(|(path, owner, mode)| (path.as_slice(), *owner, *mode));
         self.sandbox.adopt(adopted)?;
         Ok(())
@@ -149,15 +155,25 @@ impl Stage<'_> {
         let mut pending = Pending::default();
         // The scripts of essential packages use each other's programs, so all are prepared before one is finished.
         for index in order.iter().filter(|index| self.packages[**index].essential) {
-            self.run_script(*index, "preinst", &["install"])?;
+            self.prepare_package(*index)?;
         }
         for index in order {
             if !self.packages[index].essential {
-                self.run_script(index, "preinst", &["install"])?;
+                self.prepare_package(index)?;
             }
             self.configure_package(index, &mut pending)?;
         }
         self.run_triggers(pending)
+    }
+
+    /// Does what dpkg does until a package is unpacked.
+    fn prepare_package(&mut self, index: usize) -> Result<(), Error> {
+        self.run_script(index, "preinst", &["install"])?;
+        let package = &self.packages[index];
+        for (path, waits_at) in &package.control.waiting {
+            self.arrangements.settle(self.root, &package.name, path, waits_at)?;
+        }
+        Ok(())
     }
 
     fn configure_package(&mut self, index: usize, pending: &mut Pending) -> Result<(), Error> {

@@ -154,10 +154,12 @@ fn control(layer: &PackageLayer<'_>) -> Result<PackageControl> {
         owner: Owner { uid: entry.uid, gid: entry.gid },
         mode: entry.mode,
     });
+    let waiting = layer.waiting.iter();
     let mut control = PackageControl {
         members: layer.package.control.clone(),
         files: files.collect(),
         conffiles: BTreeMap::new(),
+        waiting: waiting.map(|(path, name)| (path.as_bytes().to_vec(), name.as_bytes().to_vec())).collect(),
     };
     for (path, entry) in layer.layer.entries() {
         if let Some(content) = entry.content()

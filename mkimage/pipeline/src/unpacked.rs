@@ -1,10 +1,13 @@
 //! Packages as layers, and the tree they make: nothing is written, file contents stay in the cache.
 
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
 use anyhow::{Context, Result};
 use mkimage_archive::Unpacked as Package;
 use mkimage_deb::{Relations, Stanza};
 use mkimage_resolve::Role;
-use mkimage_tree::{Blob, Digest, Layer, MergePolicy, Provenance, Tree, Unpacked};
+use mkimage_tree::{Blob, Digest, Layer, MergePolicy, Provenance, Tree, TreePath, Unpacked};
 
 use crate::layers::path;
 
@@ -15,7 +18,12 @@ pub struct PackageLayer<'a> {
     pub package: &'a Package,
     /// Its files as its archive lists them.
     pub layer: Layer,
+    /// Those that another package ships too and that may be diverted, with where they lie until that is done.
+    pub waiting: BTreeMap<TreePath, TreePath>,
 }
+
+/// What dpkg, too, adds to the name of a file that is not in its place yet.
+const WAITING: &[u8] = b".dpkg-new";
 
 /// Where Debian's merged-/usr links lead; `base-files` has them too, but a tree may do without that package.
 const MERGED: [(&str, &str); 4] =
@@ -30,15 +38,76 @@ pub fn layers(packages: &[Package]) -> Result<Vec<PackageLayer<'_>>> {
         let provenance = Provenance::package(package.name.as_str(), package.version.to_string());
         let layer = Layer::from_tar(&blob, &provenance)
             .with_context(|| format!("cannot read the files of the package `{}`", package.name))?;
-        layers.push(PackageLayer { package, layer });
+        layers.push(PackageLayer { package, layer, waiting: BTreeMap::new() });
     }
     layers.sort_by_key(|layer| layer.package.role == Role::FilesOnly);
+    find_waiting(&mut layers)?;
     Ok(layers)
+}
+
+/// Finds the files that have to wait for a `preinst` to divert another package's.
+///
+/// Which paths a script diverts shows when it has run. But only who speaks of `dpkg-divert` may, and what is
+/// essential is there before anybody else comes.
+fn find_waiting(layers: &mut [PackageLayer<'_>]) -> Result<()> {
+    let policy = policy(layers);
+    let mut rivals: BTreeMap<TreePath, Vec<(usize, TreePath)>> = BTreeMap::new();
+    for (index, layer) in layers.iter().enumerate().filter(|(_, layer)| may_divert(layer.package)) {
+        for (path, _) in layer.layer.entries().iter().filter(|(_, entry)| !entry.is_directory()) {
+            rivals.entry(in_merged_usr(path)?.into_owned()).or_default().push((index, path.clone()));
+        }
+    }
+    let is_late: Vec<_> =
+        layers.iter().map(|layer| (may_divert(layer.package), !is_essential(layer.package))).collect();
+    let mut waiting = Vec::new();
+    for (early, other) in layers.iter().enumerate().filter(|(_, other)| other.package.role == Role::Normal) {
+        for (path, _) in other.layer.entries() {
+            for (late, path) in rivals.get(&*in_merged_usr(path)?).into_iter().flatten() {
+                let names = [early, *late].map(|index| layers[index].package.name.as_str());
+                if (is_late[early], early) < (is_late[*late], *late)
+                    && !policy.decides_between(names[0], names[1])
+                {
+                    waiting.push((*late, path.clone()));
+                }
+            }
+        }
+    }
+    for (late, path) in waiting {
+        let name = TreePath::in_root([path.as_bytes(), WAITING].concat())?;
+        layers[late].waiting.insert(path, name);
+    }
+    Ok(())
+}
+
+fn may_divert(package: &Package) -> bool {
+    let word = b"dpkg-divert";
+    let preinst = package.control.get("preinst").filter(|_| package.role == Role::Normal);
+    preinst.is_some_and(|text| text.windows(word.len()).any(|part| part == word))
+}
+
+fn is_essential(package: &Package) -> bool {
+    let text = package.control.get("control").map(|text| String::from_utf8_lossy(text));
+    let stanza = text.as_deref().and_then(|text| Stanza::only(text).ok());
+    stanza.is_some_and(|stanza| stanza.get("Essential") == Some("yes"))
+}
+
+/// Gives the path to which a merged /usr brings a path.
+fn in_merged_usr(path: &TreePath) -> Result<Cow<'_, TreePath>> {
+    let first = path.components().next().unwrap_or_default();
+    Ok(match MERGED.iter().any(|(link, _)| link.as_bytes() == first) {
+        true => Cow::Owned(TreePath::in_root([b"usr/", path.as_bytes()].concat())?),
+        false => Cow::Borrowed(path),
+    })
 }
 
 /// Merges the packages into one tree. What no package brings is as old as `epoch`, in seconds since 1970.
 pub fn tree(layers: &[PackageLayer<'_>], epoch: i64) -> Result<Tree<Unpacked>> {
-    let policy = policy(layers);
+    let mut policy = policy(layers);
+    for layer in layers {
+        for (path, waits_at) in &layer.waiting {
+            policy.delay(path.clone(), waits_at.clone(), &layer.package.name);
+        }
+    }
     let mut links = merged_usr()?;
     links.for_each_mut(|_, entry| entry.mtime = epoch);
     let mut tree = Tree::new().merge(&links, &policy)?;
@@ -81,7 +150,6 @@ fn policy(layers: &[PackageLayer<'_>]) -> MergePolicy {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::collections::BTreeMap;
 
     fn package(name: &str, version: &str, replaces: &str) -> Package {
         let control = format!("Package: {name}\nVersion: {version}\n{replaces}");
@@ -103,7 +171,7 @@ mod tests {
         let layers = packages.iter().map(|package| {
             let mut layer = Layer::new(Provenance::package(package.name.as_str(), package.version.as_str()));
             layer.file(path("usr/share/file")?, 0o644, package.name.clone().into_bytes());
-            Ok(PackageLayer { package, layer })
+            Ok(PackageLayer { package, layer, waiting: BTreeMap::new() })
         });
         tree(&layers.collect::<Result<Vec<_>>>()?, 86_400)
     }
@@ -117,6 +185,48 @@ mod tests {
         }
         for (version, replaces) in [("1", ""), ("2", "Replaces: old (<< 2)\n"), ("1", "Replaces: other\n")] {
             merged(version, replaces).expect_err("both bring it");
+        }
+    }
+
+    #[test]
+    fn a_file_waits_where_a_preinst_may_divert_another_package_s() {
+        let with = |name: &str, fields: &str, preinst: &str, role| {
+            let mut package = Package { role, ..package(name, "1", fields) };
+            package.control.insert("preinst".to_owned(), preinst.as_bytes().to_vec());
+            package
+        };
+        let diverts = "dpkg-divert --package x --add /usr/bin/tool";
+        let waiting = |packages: [Package; 2]| {
+            let mut layers = Vec::new();
+            for (package, file) in packages.iter().zip(["bin/tool", "usr/bin/tool"]) {
+                let mut layer = Layer::new(Provenance::package(package.name.as_str(), "1"));
+                layer.directory(path("etc").unwrap(), 0o755);
+                layer.file(path(file).unwrap(), 0o755, package.name.clone().into_bytes());
+                layer.file(path(&format!("etc/{}", package.name)).unwrap(), 0o644, Vec::new());
+                layers.push(PackageLayer { package, layer, waiting: BTreeMap::new() });
+            }
+            find_waiting(&mut layers).unwrap();
+            let tree = tree(&layers, 0).map(|tree| tree.read(&path("usr/bin/tool").unwrap()).unwrap());
+            let waiting: Vec<String> =
+                layers.iter().flat_map(|layer| layer.waiting.values()).map(ToString::to_string).collect();
+            (waiting.join(" "), tree.ok().map(|text| String::from_utf8(text).unwrap()))
+        };
+        let (normal, essential) = (Role::Normal, "Essential: yes\n");
+        for (packages, expected) in [
+            (
+                [with("a", "", "", normal), with("b", "", diverts, normal)],
+                ("/usr/bin/tool.dpkg-new", Some("a")),
+            ),
+            ([with("a", "", diverts, normal), with("b", "", "", normal)], ("/bin/tool.dpkg-new", Some("b"))),
+            (
+                [with("a", "", diverts, normal), with("b", essential, diverts, normal)],
+                ("/bin/tool.dpkg-new", Some("b")),
+            ),
+            ([with("a", "", diverts, normal), with("b", "Replaces: a\n", "", normal)], ("", Some("b"))),
+            ([with("a", "", diverts, Role::FilesOnly), with("b", "", "", normal)], ("", None)),
+            ([with("a", "", "", normal), with("b", "", "true", normal)], ("", None)),
+        ] {
+            assert_eq!(waiting(packages), (expected.0.to_owned(), expected.1.map(str::to_owned)));
         }
     }
 

@@ -91,7 +91,7 @@ impl<S: State> Tree<S> {
         }
         for (path, entry) in layer.entries() {
             let weight = layer.weight(path);
-            let path = policy.divert(path, &entry.provenance);
+            let path = policy.place_for(path, &entry.provenance);
             match self.lay(path, entry.clone(), weight, policy) {
                 Ok(()) => {}
                 Err(Failure::Conflict(conflict)) => conflicts.push(*conflict),
@@ -127,7 +127,7 @@ impl<S: State> Tree<S> {
             Err(error) => return Err(Conflict::new(path, None, &entry, Reason::Parent(error)).into()),
         };
         if let Kind::Hardlink(target) = &entry.kind {
-            let target = policy.divert(target, &entry.provenance);
+            let target = policy.place_for(target, &entry.provenance);
             match self.link_target(&at, target) {
                 Ok(Some(target)) => entry.kind = Kind::Hardlink(target),
                 Ok(None) => return Ok(()),

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use crate::{Entry, Provenance, ResolveError, TreePath};
 
-/// Which clashes are not conflicts, and which paths are diverted.
+/// Which clashes are not conflicts, and which paths wait elsewhere.
 ///
 /// Without further rules the overlay and what configuring changed replace anything, and everything else
 /// that differs at the same path is a conflict.
@@ -16,13 +16,13 @@ use crate::{Entry, Provenance, ResolveError, TreePath};
 pub struct MergePolicy {
     replaces: BTreeSet<(Arc<str>, Arc<str>)>,
     replaceable: BTreeSet<TreePath>,
-    diversions: BTreeMap<TreePath, Diversion>,
+    delays: BTreeMap<TreePath, Vec<Delay>>,
 }
 
 #[derive(Debug, Clone)]
-struct Diversion {
+struct Delay {
     to: TreePath,
-    by: Option<Arc<str>>,
+    package: Arc<str>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,26 +52,26 @@ impl MergePolicy {
         self
     }
 
-    /// Lays down at `to` what layers other than package `by` have at `from`; without `by`, what any layer has.
-    pub fn diversion(&mut self, from: TreePath, to: TreePath, by: Option<&str>) -> &mut MergePolicy {
-        self.diversions.insert(from, Diversion { to, by: by.map(Arc::from) });
+    /// Lays down at `to` what `package` has at `from`, which has its place there only once something has happened.
+    pub fn delay(&mut self, from: TreePath, to: TreePath, package: &str) -> &mut MergePolicy {
+        self.delays.entry(from).or_default().push(Delay { to, package: package.into() });
         self
     }
 
+    /// Says whether files of one of two packages win over those of the other.
+    pub fn decides_between(&self, one: &str, other: &str) -> bool {
+        self.wins(one, other) || self.wins(other, one)
+    }
+
     /// Returns where an entry of `provenance` for `path` is laid down.
-    pub(crate) fn divert<'a>(&'a self, path: &'a TreePath, provenance: &Provenance) -> &'a TreePath {
-        // What configuring leaves behind has been seen on disk, where diversions are carried out already.
-        if matches!(provenance, Provenance::Configure(_)) {
-            return path;
-        }
-        match self.diversions.get(path) {
-            Some(diversion)
-                if diversion.by.is_none() || diversion.by.as_deref() != provenance.package_name() =>
-            {
-                &diversion.to
-            }
-            _ => path,
-        }
+    pub(crate) fn place_for<'a>(&'a self, path: &'a TreePath, provenance: &Provenance) -> &'a TreePath {
+        let delays = self.delays.get(path).map(Vec::as_slice).unwrap_or_default();
+        let of_package = delays.iter().find(|delay| Some(&*delay.package) == provenance.package_name());
+        of_package.map_or(path, |delay| &delay.to)
+    }
+
+    fn wins(&self, winner: &str, loser: &str) -> bool {
+        self.replaces.contains(&(winner.into(), loser.into()))
     }
 
     pub(crate) fn verdict(&self, at: &TreePath, standing: &Provenance, coming: &Provenance) -> Verdict {
@@ -81,10 +81,9 @@ impl MergePolicy {
         let (Some(standing), Some(coming)) = (standing.package_name(), coming.package_name()) else {
             return Verdict::Refuse;
         };
-        let replaces = |winner: &str, loser: &str| self.replaces.contains(&(winner.into(), loser.into()));
-        if replaces(coming, standing) {
+        if self.wins(coming, standing) {
             Verdict::Replace
-        } else if replaces(standing, coming) {
+        } else if self.wins(standing, coming) {
             Verdict::Keep
         } else {
             Verdict::Refuse

@@ -25,6 +25,7 @@ pub(crate) const TESTS: &[(&str, Test)] = tests![
     a_device_is_recorded_and_a_pipe_is_made,
     what_a_script_gives_back_to_root_is_told,
     overrides_and_diversions_of_a_preinst_apply_to_what_is_unpacked_already,
+    a_file_that_two_packages_ship_gets_its_place_when_that_of_the_other_is_diverted,
     a_path_of_a_script_that_climbs_is_an_error_that_names_it,
     nothing_outside_of_the_tree_changes_whatever_scripts_leave_in_it,
     a_failing_script_is_an_error_with_its_status_and_output,
@@ -149,6 +150,54 @@ fn overrides_and_diversions_of_a_preinst_apply_to_what_is_unpacked_already() -> 
     assert_eq!(configured.report.scripts[1].output, b"games:shadow 2755\n");
     assert_eq!(configured.ownership[b"/usr/bin/game".as_slice()], owner(5, 42));
     assert!(world.place("/usr/bin/tool.real").exists() && !world.place("/usr/bin/tool").exists());
+    Ok(())
+}
+
+/// Adds two packages that ship the same file: `old`, and `new` with a `preinst`.
+fn ship_twice(world: &mut World, preinst: &str, content: &str) {
+    world.package("new", "Depends: old\n", &[("preinst", preinst), ("postinst", "cat /usr/bin/tool*")]);
+    world.ship("./usr/bin/tool", owner(5, 0), 0o4755, content);
+    world.let_wait("/usr/bin/tool.waits");
+    world.package("old", "", &[]);
+    world.ship("./usr/bin/tool", owner(0, 0), 0o755, "old");
+}
+
+fn a_file_that_two_packages_ship_gets_its_place_when_that_of_the_other_is_diverted() -> Result<(), Skipped> {
+    let note = "printf '/usr/bin/tool\\n/usr/bin/tool.old\\nnew\\n' >> /var/lib/dpkg/diversions";
+    // With `--rename` and without it, dpkg-divert leaves this behind.
+    for preinst in [&format!("{note}\nmv /usr/bin/tool /usr/bin/tool.old"), note] {
+        let mut world = World::new()?;
+        ship_twice(&mut world, preinst, "new");
+        // Whatever is diverted later, this is done.
+        let later = "printf '/etc/x\\n/etc/y\\nlast\\n' >> /var/lib/dpkg/diversions";
+        world.package("last", "Depends: new\n", &[("preinst", later)]);
+        let configured = world.configure();
+        let content = |path: &str| fs::read_to_string(world.place(path)).expect("it is there");
+        assert_eq!((content("/usr/bin/tool"), content("/usr/bin/tool.old")), ("new".into(), "old".into()));
+        assert!(!world.place("/usr/bin/tool.waits").exists());
+        assert_eq!(configured.report.scripts[1].output, b"newold");
+        assert_eq!(configured.ownership, BTreeMap::from([(b"/usr/bin/tool".to_vec(), owner(5, 0))]));
+        assert_eq!(configured.modes, BTreeMap::from([(b"/usr/bin/tool".to_vec(), 0o4755)]));
+    }
+
+    // What somebody else has diverted has its place elsewhere.
+    let mut world = World::new()?;
+    ship_twice(&mut world, &note.replace("nnew", "nold"), "new");
+    world.configure();
+    assert_eq!(fs::read_to_string(world.place("/usr/bin/tool.old")).expect("it is there"), "new");
+
+    let mut world = World::new()?;
+    ship_twice(&mut world, "true", "old");
+    world.configure();
+    assert!(!world.place("/usr/bin/tool.waits").exists());
+
+    let mut world = World::new()?;
+    ship_twice(&mut world, "true", "new");
+    let error = world.try_configure().expect_err("a conflict");
+    let said =
+        "`new` brings `/usr/bin/tool`, which another package has brought and no `preinst` has diverted";
+    assert_eq!(error.to_string(), said);
+    assert!(error.help().is_some());
     Ok(())
 }
 

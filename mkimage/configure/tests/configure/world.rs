@@ -7,7 +7,9 @@ use mkimage_configure::{
 };
 use std::cell::Cell;
 use std::collections::BTreeMap;
+use std::ffi::OsStr;
 use std::fs::{self, Permissions};
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -118,6 +120,16 @@ impl World {
         fs::set_permissions(&place, Permissions::from_mode(mode & 0o777)).expect("mode");
         let file = PackageFile { path: path.as_bytes().to_vec(), owner, mode };
         self.packages.last_mut().expect("a package").files.push(file);
+    }
+
+    /// Has the last file of the last package wait under another name.
+    pub(crate) fn let_wait(&mut self, name: &str) {
+        let root = self.root();
+        let control = self.packages.last_mut().expect("a package");
+        let path = control.files.last().expect("a file").path.clone();
+        let place = root.join(OsStr::from_bytes(path.strip_prefix(b"./").expect("a usual path")));
+        fs::rename(place, root.join(name.trim_start_matches('/'))).expect("rename");
+        control.waiting.insert(path, name.as_bytes().to_vec());
     }
 
     /// Configures the tree.

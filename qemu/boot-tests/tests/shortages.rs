@@ -18,9 +18,10 @@ done; ! sh -c 'echo more > /more'";
 /// A check that takes longer than anybody waits.
 const SLOW_CHECK: &str = "#!/bin/sh\necho checking for ever\nexec sleep 100000\n";
 
-/// Leaves no room in /run for anything more.
+/// Leaves no room in /run for anything more. The device manager must be idle: it would make room again.
 const FULL_RUN: &str = "\
 #!/bin/sh
+udevadm settle --timeout=120
 mount -o remount,size=8m /run
 head -c 16m /dev/zero > /run/filler
 mount -o remount,nr_inodes=$(($(df --output=iused /run | tail -1) + 8)) /run
@@ -29,8 +30,8 @@ while touch /run/filler-$number 2> /dev/null; do number=$((number + 1)); done
 ";
 
 /// What does so.
-const FULL_RUN_SERVICE: &str =
-    "type = scripted\ncommand = /usr/local/sbin/full-run\ndepends-on: rootrw\nbefore: auxfscheck\n";
+const FULL_RUN_SERVICE: &str = "type = scripted\ncommand = /usr/local/sbin/full-run\nstart-timeout = 300\ndepends-on: rootrw\n\
+    depends-on: udev-trigger\nafter: modules\nbefore: auxfscheck\n";
 
 /// A check that finds errors, which nobody repairs.
 const FAILING_CHECK: &str = "#!/bin/sh\nexit 4\n";

@@ -84,9 +84,9 @@ fn console(number: &OsStr, command: &[&OsStr]) -> Result<(), String> {
         shown.parse().ok().filter(|number| (1..=LAST_CONSOLE).contains(number)).ok_or_else(|| {
             format!("`{shown}` is not the number of a virtual console (1 to {LAST_CONSOLE})")
         })?;
-    // The keyboard does not switch to a console that nobody has ever opened. Once is enough, and what the kernel
-    // keeps for an open terminal can go again.
-    drop(open(&format!("/dev/tty{number}"))?);
+    // The keyboard does not switch to a console that nobody has ever opened, and one that is open is not given to
+    // those who ask for a free one, as display servers do (VT_OPENQRY). It is closed when the command is executed.
+    let _taken = open(&format!("/dev/tty{number}"))?;
     terminal::wait_until_shown(open(SHOWN)?, number)
         .map_err(|error| format!("cannot wait for console {number}: {error}"))?;
     let [program, arguments @ ..] = command else { return Err(wrong_arguments()) };

@@ -28,31 +28,49 @@ const PRESSED: i32 = 1;
 type Devices = BTreeMap<OsString, File>;
 
 /// Runs the command whenever the power key of a device in the folder is pressed; never returns but with an error.
-/// The folder is made if it is not there.
+/// The folder is made whenever it is not there.
 pub(crate) fn watch(folder: &Path, command: &[&OsStr]) -> Result<(), String> {
     let wrong =
         |what: &str, error: &dyn std::fmt::Display| format!("cannot {what} `{}`: {error}", folder.display());
-    std::fs::create_dir_all(folder).map_err(|error| wrong("make", &error))?;
+    if folder.as_os_str().is_empty() {
+        return Err("the folder of the devices has no name".to_owned());
+    }
     let changes = Inotify::init(InitFlags::IN_CLOEXEC | InitFlags::IN_NONBLOCK)
         .map_err(|error| wrong("watch", &error))?;
-    let flags = AddWatchFlags::IN_CREATE | AddWatchFlags::IN_MOVED_TO | AddWatchFlags::IN_ONLYDIR;
-    changes.add_watch(folder, flags).map_err(|error| wrong("watch", &error))?;
+    let flags = AddWatchFlags::IN_CREATE
+        | AddWatchFlags::IN_MOVED_TO
+        | AddWatchFlags::IN_DELETE_SELF
+        | AddWatchFlags::IN_MOVE_SELF
+        | AddWatchFlags::IN_ONLYDIR;
     let mut devices = Devices::new();
-    // Those that were there before the folder was watched.
+    // There may be some before the folder is watched.
     let mut has_changed = true;
     loop {
-        // Devices are read before the folder is: one that has gone makes room for its successor of the same name.
+        // What has changed does not matter, only that the events are taken off the queue.
+        while changes.read_events().is_ok() {
+            has_changed = true;
+        }
+        // Between the events and the look at the folder: a device that has gone makes room for its successor of the
+        // same name.
         let gone: Vec<OsString> =
             devices.iter_mut().filter_map(|(name, device)| report(name, device, command)).collect();
         for name in gone {
             devices.remove(&name);
         }
-        // What has changed does not matter, only that the events are taken off the queue.
-        while changes.read_events().is_ok() {
-            has_changed = true;
-        }
-        if std::mem::take(&mut has_changed) {
-            look(folder, &mut devices).map_err(|error| wrong("read", &error))?;
+        if has_changed {
+            // udev removes the folder with the last of its links.
+            std::fs::create_dir_all(folder).map_err(|error| wrong("make", &error))?;
+            // One that is watched already stays so; one that is removed at this moment is made again.
+            match changes.add_watch(folder, flags) {
+                Ok(_) => {}
+                Err(Errno::ENOENT) => continue,
+                Err(error) => return Err(wrong("watch", &error)),
+            }
+            match look(folder, &mut devices) {
+                Ok(()) => has_changed = false,
+                Err(error) if error.kind() == ErrorKind::NotFound => continue,
+                Err(error) => return Err(wrong("read", &error)),
+            }
         }
         let mut entries = vec![PollFd::new(changes.as_fd(), PollFlags::POLLIN)];
         entries.extend(devices.values().map(|device| PollFd::new(device.as_fd(), PollFlags::POLLIN)));

@@ -88,6 +88,25 @@ fn a_device_that_comes_later_is_watched() {
 }
 
 #[test]
+fn a_folder_that_is_removed_with_its_last_device_is_watched_when_it_is_made_again() {
+    let parent = tempfile::tempdir().unwrap();
+    let folder = parent.path().join("input/power-button");
+    std::fs::create_dir_all(&folder).unwrap();
+    let mut watcher = Watcher::start(&folder, &["/bin/echo", "off"]);
+    for name in ["event0", "event1", "event2"] {
+        // Whoever is first makes the folder.
+        std::fs::create_dir_all(&folder).unwrap();
+        let mut button = device(&parent.path().join(name));
+        std::os::unix::fs::symlink(format!("../../{name}"), folder.join(name)).unwrap();
+        report(&mut button, 116, 1);
+        let told = format!("dinit-when: the power key of {name} was pressed\n");
+        assert_eq!((watcher.line(), watcher.line()), (told, "off\n".to_owned()));
+        std::fs::remove_file(folder.join(name)).unwrap();
+        std::fs::remove_dir(&folder).unwrap();
+    }
+}
+
+#[test]
 fn a_command_that_cannot_run_does_not_end_the_watch() {
     let folder = tempfile::tempdir().unwrap();
     let mut button = device(&folder.path().join("event0"));
@@ -113,6 +132,7 @@ fn wrong_arguments_are_told_and_help_is_shown() {
         (&["console", "64", "/bin/true"], "`64` is not the number"),
         (&["console", "1"], "wrong arguments\nUsage:"),
         (&["power-key", "/tmp"], "wrong arguments\nUsage:"),
+        (&["power-key", "", "/bin/true"], "the folder of the devices has no name"),
         (&["lid", "/tmp", "/bin/true"], "wrong arguments\nUsage:"),
         (&[], "wrong arguments\nUsage:"),
     ] {

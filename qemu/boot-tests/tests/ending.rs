@@ -7,6 +7,10 @@ use agent_protocol::message::Shutdown;
 use boot_tests::{BUTTON_IS_READ, Guest, Wishes, image, is_clean, until};
 use qemu_machine::{Disk, OnReboot, Writes};
 
+/// Tells which console a display server would be given: VT_OPENQRY of console_ioctl(2).
+const FREE_CONSOLE: &str = "perl -e 'open my $any, \"<\", \"/dev/tty0\" or die; my $number = pack \"i\", 0; \
+     ioctl $any, 0x5600, $number or die; print unpack \"i\", $number'";
+
 /// The first service of all, which here waits for somebody to let it go on.
 const HELD_UP: &str = "\
 type = scripted
@@ -105,6 +109,7 @@ fn keys_soft_reboot_and_kexec_begin_anew_and_the_power_button_ends() {
     // A console has its getty once somebody looks at it, and no other has.
     let gettys = "pgrep -x agetty -a | grep -o 'tty[1-6] ' | tr -d '\\n'";
     assert_eq!(guest.run(gettys), "tty1 ");
+    assert_eq!(guest.run(FREE_CONSOLE), "7", "the other consoles are taken all the same");
     guest.run(&until("test -e /sys/class/vc/vcs3"));
     guest.machine.press_keys(&["alt", "f3"]).expect("QEMU takes the keys");
     guest.run(&until("pgrep -f '^/usr/sbin/agetty.* tty3 '"));

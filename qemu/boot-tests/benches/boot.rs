@@ -95,7 +95,7 @@ fn boot() -> Result<[f64; FIGURES.len()], Box<dyn Error>> {
 fn memory() -> Result<f64, Box<dyn Error>> {
     let wishes =
         Wishes { seed: vec![TELLER, TELLER_SERVICE], start: Some("-t boot -t teller"), ..Wishes::default() };
-    let (mut machine, _folder, _turn) =
+    let (_turn, _folder, mut machine) =
         without_agent(&wishes, |config| config.accelerator = Accelerator::Tcg);
     let limit = machine.scaled(LIMIT);
     machine.expect("login: ", limit)?;

@@ -297,16 +297,16 @@ impl Guest {
 }
 
 /// Starts a machine with the default image and no agent, whose channel costs a guest 8 MB; what it has to tell, it
-/// tells on the console. The folder is the machine's.
+/// tells on the console. The folder is the machine's; what is bound last is dropped first, which is to be the machine.
 pub fn without_agent(
     wishes: &Wishes,
     change: impl FnOnce(&mut Config),
-) -> (Machine, TempDir, MutexGuard<'static, ()>) {
+) -> (MutexGuard<'static, ()>, TempDir, Machine) {
     let turn = turn();
     let folder = tempfile::tempdir().expect("a temporary folder");
     let mut config = prepare(image(), wishes, Brought { agent: false, debug_shell: false }, folder.path());
     change(&mut config);
-    (Machine::start(&config).expect("QEMU starts"), folder, turn)
+    (turn, folder, Machine::start(&config).expect("QEMU starts"))
 }
 
 /// Describes the machine that is wished for. What goes into it is made in the folder.

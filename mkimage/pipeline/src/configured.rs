@@ -23,7 +23,7 @@ use crate::world::World;
 use crate::{layers, packages, ui};
 
 /// Changes whenever the same input gives another result.
-const VERSION: u32 = 3;
+const VERSION: u32 = 4;
 
 /// How many results are kept for builds to come.
 const KEPT: usize = 4;

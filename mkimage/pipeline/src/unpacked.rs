@@ -61,7 +61,7 @@ fn find_waiting(layers: &mut [PackageLayer<'_>]) -> Result<()> {
         layers.iter().map(|layer| (may_divert(layer.package), !is_essential(layer.package))).collect();
     let mut waiting = Vec::new();
     for (early, other) in layers.iter().enumerate().filter(|(_, other)| other.package.role == Role::Normal) {
-        for (path, _) in other.layer.entries() {
+        for (path, _) in other.layer.entries().iter().filter(|(_, entry)| !entry.is_directory()) {
             for (late, path) in rivals.get(&*in_merged_usr(path)?).into_iter().flatten() {
                 let names = [early, *late].map(|index| layers[index].package.name.as_str());
                 if (is_late[early], early) < (is_late[*late], *late)
@@ -186,6 +186,24 @@ mod tests {
         for (version, replaces) in [("1", ""), ("2", "Replaces: old (<< 2)\n"), ("1", "Replaces: other\n")] {
             merged(version, replaces).expect_err("both bring it");
         }
+    }
+
+    #[test]
+    fn a_link_does_not_wait_for_the_directory_that_it_stands_for() {
+        let mut base = package("base-files", "1", "");
+        base.control.insert("preinst".to_owned(), b"dpkg-divert --list".to_vec());
+        let other = package("other", "1", "");
+        let layer = |package: &Package| Layer::new(Provenance::package(package.name.as_str(), "1"));
+        let (mut link, mut directory) = (layer(&base), layer(&other));
+        link.symlink(path("bin").unwrap(), b"usr/bin".to_vec());
+        directory.directory(path("bin").unwrap(), 0o755);
+        let mut layers = [(&other, directory), (&base, link)].map(|(package, layer)| PackageLayer {
+            package,
+            layer,
+            waiting: BTreeMap::new(),
+        });
+        find_waiting(&mut layers).unwrap();
+        assert!(layers.iter().all(|layer| layer.waiting.is_empty()));
     }
 
     #[test]
